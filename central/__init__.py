@@ -1,0 +1,1 @@
+"""The office: book of record, till and phone page."""

@@ -1,0 +1,1 @@
+"""What travels between a building and the centre: envelope, topics, facts, intents."""

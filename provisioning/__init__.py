@@ -1,0 +1,1 @@
+"""The technician: from a blank Raspberry Pi to a live gateway."""

@@ -1,0 +1,1 @@
+"""A campus on a laptop: virtual meters on real serial devices."""
