@@ -12,6 +12,7 @@ from enum import IntEnum
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
+NEVER_MS = 2**53 - 1  # later than anything: the largest integer the contract carries
 
 
 class Trust(IntEnum):
@@ -51,6 +52,11 @@ class Zone:
         """Milliseconds to add to UTC at this instant."""
         index = bisect_right(self.offsets, (at_ms, 10**9)) - 1
         return self.offsets[max(index, 0)][1] * MINUTE_MS
+
+    def until_ms(self, at_ms: int) -> int:
+        """The first instant after this one at which the offset may change; NEVER_MS if none."""
+        index = bisect_right(self.offsets, (at_ms, 10**9))
+        return self.offsets[index][0] if index < len(self.offsets) else NEVER_MS
 
     def local(self, at_ms: int) -> datetime:
         """Wall-clock time here (a datetime whose fields are local; its tzinfo is UTC by form)."""

@@ -49,8 +49,41 @@ def judge(
 ) -> Believed | Suspicion:
     """Believe a reading or say why not.
 
-    `elapsed_ms` is the time since `last` by a monotonic clock or one trusted at both ends; None
-    where unknown (after a restart without a clock): then only direction and range are judged.
-    A first reading (`last` None) starts the total at the register. 0 ≤ ΔE ≤ 1.1·P_max·Δt + 2 steps.
+    `elapsed_ms` is the time since `last` by a monotonic clock or one trusted at both ends (less
+    than 0 counts as 0); None where unknown (after a restart without a clock): then only direction
+    and range are judged. A first reading (`last` None) starts the total at the register.
+    0 ≤ ΔE ≤ 1.1·P_max·Δt + 2 steps; a lower register is a rollover only where the energy it would
+    mean fits that bound, or, the time being unknown, where the last tenth of the register was
+    left for the first. `last` must not age while readings are suspect by a jump: the bound grows
+    with time, so whoever keeps `last` keeps the suspicion too until the register returns or staff
+    decide.
     """
-    raise NotImplementedError
+    if last is not None and last.meter_id != meter_id:
+        return Suspicion.other_meter
+    if not 0 <= register_wh < limits.modulus_wh:
+        return Suspicion.out_of_range
+    if last is None:
+        return Believed(total_wh=register_wh, delta_wh=0, rolled_over=False)
+    delta_wh = register_wh - last.register_wh
+    rolled_over = delta_wh < 0
+    if rolled_over:
+        delta_wh += limits.modulus_wh
+        if not _rollover_fits(last.register_wh, register_wh, delta_wh, elapsed_ms, limits):
+            return Suspicion.backwards
+    elif elapsed_ms is not None and not _fits(delta_wh, elapsed_ms, limits):
+        return Suspicion.too_fast
+    return Believed(last.total_wh + delta_wh, delta_wh, rolled_over)
+
+
+def _fits(delta_wh: int, elapsed_ms: int, limits: Limits) -> bool:
+    """ΔE ≤ 1.1·P_max·Δt + 2 steps, in whole numbers (an hour is 3 600 000 ms)."""
+    spare_wh = delta_wh - 2 * limits.step_wh
+    return spare_wh * 36_000_000 <= 11 * limits.p_max_w * max(elapsed_ms, 0)
+
+
+def _rollover_fits(
+    before_wh: int, after_wh: int, delta_wh: int, elapsed_ms: int | None, limits: Limits
+) -> bool:
+    if elapsed_ms is not None:
+        return _fits(delta_wh, elapsed_ms, limits)
+    return before_wh * 10 >= limits.modulus_wh * 9 and after_wh * 10 <= limits.modulus_wh

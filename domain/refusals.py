@@ -1,14 +1,20 @@
 """Every way the business says no, in order of precedence, with words in both languages.
 
 A refusal is a value: nothing broke, and the caller shows it. When several apply, the one that
-stands first in this list is given.
+stands first in this list is given. The order: what was typed, whether the request is new, whether
+the books may be written at all, the account, the event, the amount, and last what a gateway
+answers to an intent. So a person first mends what is in the form, and never hears about a balance
+of an account that is closed. Words carry no figures: the page that shows them adds the figures.
 """
 
+from collections.abc import Iterable
 from enum import Enum
+
+_STAYS, _PASSES = False, True  # may the same request succeed later without being changed?
 
 
 class Refusal(Enum):
-    """`(name, retry_helps, zh, en)` in order of precedence.
+    """`(retry_helps, zh, en)` in order of precedence.
 
     `retry_helps` is True where the same request may succeed later without being changed.
     """
@@ -23,13 +29,64 @@ class Refusal(Enum):
         member.retry_helps, member.zh, member.en = retry_helps, zh, en
         return member
 
+    # fmt: off
     # what was typed
-    amount_not_a_number = False, "金额不是数字，请输入例如 50 或 50.00", "The amount is not a number; type for example 50 or 50.00"
-    amount_finer_than_a_fen = False, "金额最多两位小数（分）", "The amount has more than two decimals (fen)"
-    amount_not_positive = False, "金额必须大于 0", "The amount must be more than 0"
-    amount_too_large = False, "金额过大，请核对", "The amount is too large; please check it"
+    amount_not_a_number = (_STAYS, "金额不是数字，请输入例如 50 或 50.00",
+                           "The amount is not a number; type for example 50 or 50.00")
+    amount_finer_than_a_fen = (_STAYS, "金额最多两位小数（分）",
+                               "The amount has more than two decimals (fen)")
+    amount_not_positive = (_STAYS, "金额必须大于 0", "The amount must be more than 0")
+    amount_too_large = (_STAYS, "金额过大，请核对", "The amount is too large; please check it")
+
+    # whether the request is new, and the books can be written
+    same_request_other_input = (_STAYS, "此表单已提交过，内容不同；请打开新表单",
+                                "This form was already sent with other contents; open a new one")
+    books_catching_up = (_PASSES, "账簿恢复后正在与网关核对，请稍后再试",
+                         "The books were restored and are catching up with the gateway; try later")
+
+    # the account
+    account_closed = (_STAYS, "该户已销户", "The account is closed")
+    purse_closing = (_STAYS, "该户正在销户，不再办理收退款",
+                     "The account is being closed; no money moves until it is settled")
+
+    # the event that is to be undone
+    no_money_event = (_STAYS, "该户尚无收退款记录", "The account has no money event yet")
+    already_reversed = (_STAYS, "该笔已冲正，不能再次冲正",
+                        "This event has been reversed; it cannot be reversed again")
+    not_reversible = (_STAYS, "只有售电和退电可以冲正", "Only a sale or a refund can be reversed")
+    not_the_latest_event = (_STAYS, "只能冲正该户最近一笔收退款",
+                            "Only the latest money event of an account can be reversed")
+    opening_not_first = (_STAYS, "老表金额只能作为开户后第一笔转入",
+                         "An old meter's balance can only be the account's first money event")
+    reservation_open = (_PASSES, "有一笔退款或冲正正在等待网关答复",
+                        "A refund or reversal is still waiting for the gateway's answer")
+
+    # the amount against the balance
+    exceeds_balance = (_STAYS, "金额超过可用余额", "The amount is more than the available balance")
+    needs_supervisor = (_STAYS, "冲正后余额将低于 0，需主管办理",
+                        "The balance would fall below zero; a supervisor must do this")
+    above_hoarding_cap = (_STAYS, "售后余额将超过囤积金额上限，整笔不受理",
+                          "The balance would exceed the hoarding cap; the whole sale is refused")
+    already_used = (_STAYS, "网关答复：金额已被用掉，余额不足",
+                    "The gateway answered: the money is already used, too little is left")
+
+    # what a gateway answers to an intent or a code
+    not_supported = (_STAYS, "网关软件不支持此项", "The gateway's software does not support this")
+    expired = (_STAYS, "指令已过期，未执行", "The order has expired and was not carried out")
+    clock_unknown = (_PASSES, "网关时间未知，有时限的指令不执行",
+                     "The gateway does not know the time; an order with an expiry is not done")
+    old_version = (_STAYS, "网关已有相同或更新的版本",
+                   "The gateway holds this version or a newer one")
+    count_behind = (_STAYS, "购电次数落后于网关",
+                    "The purchase count is behind the one the gateway holds")
+    other_total_at_count = (_STAYS, "同一购电次数对应的累计金额不同，已冻结",
+                            "The same purchase count with another total: frozen until looked at")
+    lowers_credit = (_STAYS, "未经网关同意不得减少可用金额",
+                     "Credit can only be lowered by a reservation that the gateway accepted")
+    code_already_used = (_STAYS, "充值码已使用", "The code has already been used")
+    # fmt: on
 
 
-def first(refusals: list[Refusal]) -> Refusal | None:
+def first(refusals: Iterable[Refusal]) -> Refusal | None:
     """The refusal that takes precedence, or None where there is none."""
     return min(refusals, key=lambda refusal: int(refusal.value), default=None)

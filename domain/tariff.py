@@ -5,13 +5,23 @@ and nothing is rounded. An interval is split at every boundary (slot, midnight, 
 version) by the floor of the running share of time, and at a tier step exactly in watt-hours.
 """
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import IntEnum
-from typing import Literal
+from itertools import pairwise
+from typing import Literal, NamedTuple
 
-from domain.instants import Zone
+from domain.instants import DAY_MS, MINUTE_MS, NEVER_MS, Zone
+
+SLOTS_MAX = 14  # as many as the meters themselves can hold for one day
+PRICE_MAX_E4 = 1_000_000  # 100 yuan/kWh: above this a price is a slip
+DAY_TYPES = ("workday", "weekend", "holiday")
+
+_DAY_MINUTES = 24 * 60
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+_SEARCH_DAYS = 800  # beyond this nobody waits for a price to change
 
 
 class Rate(IntEnum):
@@ -38,7 +48,12 @@ class Calendar:
 
     days: Mapping[date, str] = field(default_factory=dict)  # "workday" | "weekend" | "holiday"
 
-    def day_type(self, day: date) -> str: ...
+    def day_type(self, day: date) -> str:
+        """The day type of a local day: as named, else weekend on Saturday and Sunday."""
+        named = self.days.get(day)
+        if named is not None:
+            return named
+        return "weekend" if day.weekday() >= 5 else "workday"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +74,21 @@ class Tariff:
 
 @dataclass(frozen=True, slots=True)
 class Pricing:
-    """All that prices an interval: versions of one tariff by start, the calendar, local time."""
+    """All that prices an interval: versions of one tariff by start, the calendar, local time.
+
+    Versions may be given in any order; of two with one start the higher version is in force.
+    `flat` is the one (rate, price) there is, None where the price depends on time or use.
+    """
 
     versions: tuple[Tariff, ...]
     calendar: Calendar
     zone: Zone
+    flat: tuple[Rate, int] | None = field(init=False, repr=False, compare=False, default=None)
+
+    def __post_init__(self) -> None:
+        ordered = sorted(self.versions, key=lambda t: (t.effective_from_ms, t.version))
+        object.__setattr__(self, "versions", tuple(ordered))
+        object.__setattr__(self, "flat", _only_price(ordered))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,34 +125,245 @@ class Charge:
 
 def faults(tariff: Tariff) -> list[str]:
     """Everything wrong with a price table, in words that name the field; empty when it is sound."""
-    raise NotImplementedError
+    found = []
+    if "workday" not in tariff.day_types:
+        found.append("day_types.workday: 缺少工作日时段 / the workday's slots are missing")
+    for name, slots in tariff.day_types.items():
+        if name not in DAY_TYPES:
+            found.append(f"day_types.{name}: 未知日类型 / not one of {', '.join(DAY_TYPES)}")
+        found += _slot_faults(f"day_types.{name}", slots)
+    for rate in sorted(_rates(tariff)):
+        if rate not in tariff.prices_e4:
+            found.append(
+                f"prices_e4.{rate.name}: 时段用到的费率没有价格 / a slot's rate has no price"
+            )
+    for rate, prices in tariff.prices_e4.items():
+        found += _price_faults(f"prices_e4.{rate.name}", prices, tiers=len(tariff.steps_wh) + 1)
+    for n, (low, high) in enumerate(pairwise((0, *tariff.steps_wh))):
+        if high <= low:
+            found.append(f"steps_wh[{n}]: 阶梯须为正且递增 / steps are positive and ascending")
+    if tariff.period not in ("month", "year"):
+        found.append(f"period: {tariff.period!r} 须为 month 或 year / is month or year")
+    return found
 
 
 def in_force(pricing: Pricing, at_ms: int) -> Tariff:
     """The version whose start is the latest at or before `at_ms` (the first, before all starts)."""
-    raise NotImplementedError
+    return pricing.versions[_version_index(pricing, at_ms)]
 
 
 def needs_hour(pricing: Pricing) -> bool:
     """Whether the price depends on the time at all: more than one rate, tier, or version."""
-    raise NotImplementedError
+    return pricing.flat is None
 
 
 def charge(pricing: Pricing, position: Position, wh: int, from_ms: int, to_ms: int) -> Charge:
-    """Price `wh` used between two instants, starting from a tier position."""
-    raise NotImplementedError
+    """Price `wh` ≥ 0 used between two instants, starting from a tier position.
+
+    Where no time passes (or a clock was set back) all of it falls at `to_ms`. A position of an
+    earlier tier period than the instant's starts again at 0. A stretch ends only where the price
+    may change, so a midnight between two equal slots makes nothing estimated.
+    """
+    assert wh >= 0, "energy only grows; a suspect reading is never charged"
+    if pricing.flat is not None:
+        return _flat_charge(pricing, position, wh, from_ms, to_ms)
+    stretches = _stretches(pricing, min(from_ms, to_ms), to_ms)
+    estimated = any(not before.priced_as(after) for before, after in pairwise(stretches))
+    parts: list[Part] = []
+    shared = 0
+    for stretch in stretches:
+        upto = wh
+        if stretch.until_ms < to_ms:
+            upto = wh * (stretch.until_ms - from_ms) // (to_ms - from_ms)
+        position = _entered(position, stretch.period_start_ms)
+        _add_parts(parts, stretch, position.used_wh, upto - shared, estimated=estimated)
+        position = Position(position.period_start_ms, position.used_wh + upto - shared)
+        shared = upto
+    return Charge(tuple(parts), sum(part.ticks for part in parts), position)
 
 
 def price_now(pricing: Pricing, position: Position, at_ms: int) -> int:
     """The price in 10⁻⁴ yuan/kWh of the next watt-hour."""
-    raise NotImplementedError
+    if pricing.flat is not None:
+        return pricing.flat[1]
+    stretch = _stretch_at(pricing, at_ms)
+    used_wh = _entered(position, stretch.period_start_ms).used_wh
+    tier = bisect_right(stretch.tariff.steps_wh, used_wh)
+    return stretch.tariff.prices_e4[stretch.rate][tier]
 
 
 def cheapest(pricing: Pricing) -> int:
-    """The lowest price of any version, rate and tier: what an unknown hour may be counted at."""
-    raise NotImplementedError
+    """The lowest price of any version, slot and tier: what an unknown hour may be counted at."""
+    return min(
+        price
+        for tariff in pricing.versions
+        for rate in _rates(tariff)
+        for price in tariff.prices_e4[rate]
+    )
 
 
 def next_boundary_ms(pricing: Pricing, at_ms: int) -> int:
-    """The first instant after `at_ms` at which the price could change by time alone."""
-    raise NotImplementedError
+    """The first instant after `at_ms` at which the price could change by time alone.
+
+    NEVER_MS where none is in sight (a flat price, or nothing for two years).
+    """
+    if pricing.flat is not None:
+        return NEVER_MS
+    here = _stretch_at(pricing, at_ms)
+    following = here
+    while following.until_ms < at_ms + _SEARCH_DAYS * DAY_MS:
+        start_ms = following.until_ms
+        following = _stretch_at(pricing, start_ms)
+        if not here.priced_as(following):
+            return start_ms
+    return NEVER_MS
+
+
+class _Stretch(NamedTuple):
+    """Until `until_ms` one rate of one version holds, within one tier period."""
+
+    until_ms: int
+    tariff: Tariff
+    rate: Rate
+    period_start_ms: int
+
+    def priced_as(self, other: "_Stretch") -> bool:
+        """Whether a watt-hour costs the same in both, given the same tier position."""
+        same_period = not self.tariff.steps_wh or self.period_start_ms == other.period_start_ms
+        return self.tariff is other.tariff and self.rate is other.rate and same_period
+
+
+def _version_index(pricing: Pricing, at_ms: int) -> int:
+    started = bisect_right(pricing.versions, at_ms, key=lambda tariff: tariff.effective_from_ms)
+    return max(started - 1, 0)
+
+
+def _stretch_at(pricing: Pricing, at_ms: int) -> _Stretch:
+    """What holds at an instant, and until when at most: a day's stretches are walked one by one.
+
+    Slots go by the wall clock, so a change of the UTC offset ends a stretch too.
+    """
+    index = _version_index(pricing, at_ms)
+    tariff = pricing.versions[index]
+    local_ms = at_ms + pricing.zone.offset_ms(at_ms)
+    day_n, in_day_ms = divmod(local_ms, DAY_MS)
+    day = date.fromordinal(_EPOCH_DAY + day_n)
+    slots = tariff.day_types.get(pricing.calendar.day_type(day)) or tariff.day_types["workday"]
+    started = bisect_right(slots, in_day_ms, key=lambda slot: slot.start_min * MINUTE_MS)
+    end_ms = slots[started].start_min * MINUTE_MS if started < len(slots) else DAY_MS
+    until_ms = min(at_ms + end_ms - in_day_ms, pricing.zone.until_ms(at_ms))
+    if index + 1 < len(pricing.versions):
+        until_ms = min(until_ms, pricing.versions[index + 1].effective_from_ms)
+    return _Stretch(
+        until_ms, tariff, slots[started - 1].rate, _period_start_ms(tariff, pricing.zone, day)
+    )
+
+
+def _stretches(pricing: Pricing, from_ms: int, to_ms: int) -> list[_Stretch]:
+    """The stretches that cover an interval in order, neighbours that do not differ joined."""
+    found = [_stretch_at(pricing, from_ms)]
+    while found[-1].until_ms < to_ms:
+        following = _stretch_at(pricing, found[-1].until_ms)
+        if following[1:] == found[-1][1:]:
+            found.pop()
+        found.append(following)
+    return found
+
+
+def _period_start_ms(tariff: Tariff, zone: Zone, day: date) -> int:
+    first_day = day.replace(day=1) if tariff.period == "month" else day.replace(month=1, day=1)
+    return zone.instant(first_day)
+
+
+def _entered(position: Position, period_start_ms: int) -> Position:
+    """The position in the tier period that starts at `period_start_ms`."""
+    if position.period_start_ms < period_start_ms:
+        return Position(period_start_ms, 0)
+    return position
+
+
+def _add_parts(
+    parts: list[Part], stretch: _Stretch, used_wh: int, wh: int, *, estimated: bool
+) -> None:
+    """Append a stretch's energy, split at the tier steps, joined to an equal part before it."""
+    prices_e4 = stretch.tariff.prices_e4[stretch.rate]
+    for tier, tier_wh in _tiers(stretch.tariff.steps_wh, used_wh, wh):
+        part = Part(stretch.rate, tier, tier_wh, prices_e4[tier], estimated)
+        last = parts[-1] if parts else None
+        if last and (last.rate, last.tier, last.price_e4) == (part.rate, tier, part.price_e4):
+            parts[-1] = Part(part.rate, tier, last.wh + tier_wh, part.price_e4, estimated)
+        else:
+            parts.append(part)
+
+
+def _tiers(steps_wh: Sequence[int], used_wh: int, wh: int) -> Iterator[tuple[int, int]]:
+    """`wh` after `used_wh` as (tier, Wh): a watt-hour that ends on a step belongs below it."""
+    tier = bisect_right(steps_wh, used_wh)
+    while wh > 0:
+        share = min(wh, steps_wh[tier] - used_wh) if tier < len(steps_wh) else wh
+        yield tier, share
+        used_wh, wh, tier = used_wh + share, wh - share, tier + 1
+
+
+def _flat_charge(pricing: Pricing, position: Position, wh: int, from_ms: int, to_ms: int) -> Charge:
+    """One price: one part. The tier position is kept all the same, for a later table with tiers."""
+    assert pricing.flat is not None
+    rate, price_e4 = pricing.flat
+    end_ms = to_ms - 1 if from_ms < to_ms else to_ms
+    day = date.fromordinal(_EPOCH_DAY + (end_ms + pricing.zone.offset_ms(end_ms)) // DAY_MS)
+    period_start_ms = _period_start_ms(pricing.versions[0], pricing.zone, day)
+    used_wh = position.used_wh + wh
+    if position.period_start_ms < period_start_ms:
+        before_ms = period_start_ms - from_ms
+        used_wh = wh - wh * before_ms // (to_ms - from_ms) if before_ms > 0 else wh
+        position = Position(period_start_ms, used_wh)
+    else:
+        position = Position(position.period_start_ms, used_wh)
+    parts = (Part(rate, 0, wh, price_e4, False),) if wh else ()
+    return Charge(parts, wh * price_e4, position)
+
+
+def _rates(tariff: Tariff) -> set[Rate]:
+    """The rates that a slot of any day type uses."""
+    return {slot.rate for slots in tariff.day_types.values() for slot in slots}
+
+
+def _only_price(versions: Sequence[Tariff]) -> tuple[Rate, int] | None:
+    if len(versions) != 1:
+        return None
+    rates = _rates(versions[0])
+    prices = [versions[0].prices_e4.get(rate, ()) for rate in rates]
+    if len(rates) != 1 or len(prices[0]) != 1:
+        return None
+    return rates.pop(), prices[0][0]
+
+
+def _slot_faults(where: str, slots: Sequence[Slot]) -> list[str]:
+    if not slots:
+        return [f"{where}: 没有时段 / has no slots"]
+    found = []
+    if len(slots) > SLOTS_MAX:
+        found.append(f"{where}: 最多 {SLOTS_MAX} 个时段 / has {len(slots)}, at most {SLOTS_MAX}")
+    if slots[0].start_min != 0:
+        found.append(f"{where}[0].start_min: 首时段须从 0 开始 / the first slot starts at 0")
+    for n, slot in enumerate(slots):
+        if not 0 <= slot.start_min < _DAY_MINUTES:
+            found.append(f"{where}[{n}].start_min: {slot.start_min} 不在 0–1439 / is not in a day")
+    for n, (before, after) in enumerate(pairwise(slots), start=1):
+        if after.start_min <= before.start_min:
+            found.append(f"{where}[{n}].start_min: 须递增 / is not after the slot before it")
+        if after.rate == before.rate:
+            found.append(f"{where}[{n}].rate: 与前一时段相同 / is the same as in the slot before")
+    return found
+
+
+def _price_faults(where: str, prices_e4: Sequence[int], *, tiers: int) -> list[str]:
+    found = []
+    if len(prices_e4) != tiers:
+        found.append(
+            f"{where}: 应有 {tiers} 档价格 / has {len(prices_e4)} prices for {tiers} tiers"
+        )
+    for n, price_e4 in enumerate(prices_e4):
+        if not 0 <= price_e4 <= PRICE_MAX_E4:
+            found.append(f"{where}[{n}]: {price_e4} 不在 0–{PRICE_MAX_E4} / is out of range")
+    return found

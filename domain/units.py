@@ -14,8 +14,8 @@ FEN_PER_YUAN = 100
 INT_MAX = 2**53 - 1  # largest integer that every JSON reader keeps exactly
 AMOUNT_MAX_FEN = 99_999_999  # 999 999.99 yuan: above this a typed amount is a slip, not a sale
 
-_AMOUNT = re.compile(r"[+-]?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?")
-_FULL_WIDTH = str.maketrans("０１２３４５６７８９．，－＋", "0123456789.,-+")  # noqa: RUF001
+_AMOUNT = re.compile(r"[+-]?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?", re.ASCII)
+_FULL_WIDTH = str.maketrans("０１２３４５６７８９．，－＋", "0123456789.,-+")
 
 
 def parse_yuan(text: str) -> int | Refusal:
@@ -45,14 +45,14 @@ def fen_floor(ticks: int) -> int:
 def show_yuan(fen: int) -> str:
     """Fen as people read money: two decimals, comma thousands, a true minus (−3.18)."""
     yuan, rest = divmod(abs(fen), FEN_PER_YUAN)
-    return f"{'−' if fen < 0 else ''}{yuan:,}.{rest:02d}"  # noqa: RUF001
+    return f"{'−' if fen < 0 else ''}{yuan:,}.{rest:02d}"
 
 
 def show_kwh(wh: int, decimals: int = 2) -> str:
     """Watt-hours as kWh with `decimals` decimals, cut (not rounded up), comma thousands."""
     scale = 10 ** (3 - decimals)
     whole, rest = divmod(abs(wh) // scale, 10**decimals)
-    sign = "−" if wh < 0 and (whole or rest) else ""  # noqa: RUF001
+    sign = "−" if wh < 0 and (whole or rest) else ""
     return f"{sign}{whole:,}.{rest:0{decimals}d}" if decimals else f"{sign}{whole:,}"
 
 
