@@ -37,6 +37,19 @@ class Refusal(Enum):
                                "The amount has more than two decimals (fen)")
     amount_not_positive = (_STAYS, "金额必须大于 0", "The amount must be more than 0")
     amount_too_large = (_STAYS, "金额过大，请核对", "The amount is too large; please check it")
+    method_missing = (_STAYS, "请选择收款方式", "Choose how it is paid")
+    holder_missing = (_STAYS, "请填写户主姓名", "The holder's name is missing")
+    phone_malformed = (_STAYS, "电话号码只能是 5–20 位数字",
+                       "A phone number has 5 to 20 digits")
+    name_missing = (_STAYS, "名称不能为空", "The name is missing")
+    id_malformed = (_STAYS, "编号只能用小写字母、数字和连字符，最多 40 个字符",
+                    "An id has at most 40 characters: small letters, digits and hyphens")
+    meter_number_malformed = (_STAYS, "表号只能用字母、数字和连字符，最多 40 个字符",
+                              "A meter number has at most 40 letters, digits and hyphens")
+    setting_out_of_range = (_STAYS, "设置超出允许范围", "A setting is out of range")
+    tariff_faulty = (_STAYS, "电价表有误", "The price table is faulty")
+    alarms_out_of_order = (_STAYS, "报警金额1 应大于报警金额2，且都大于 0",
+                           "Alarm amount 1 must be more than alarm amount 2, and both more than 0")
 
     # whether the request is new, and the books can be written
     same_request_other_input = (_STAYS, "此表单已提交过，内容不同；请打开新表单",
@@ -44,7 +57,19 @@ class Refusal(Enum):
     books_catching_up = (_PASSES, "账簿恢复后正在与网关核对，请稍后再试",
                          "The books were restored and are catching up with the gateway; try later")
 
+    # places, devices and prices
+    not_found = (_STAYS, "没有找到该记录", "There is no such record")
+    already_exists = (_STAYS, "已有同号或同名的记录", "One of that number or name exists already")
+    other_site = (_STAYS, "一台管理机不能跨园区", "A gateway cannot serve two sites")
+    starts_in_the_past = (_STAYS, "新电价只能从将来开始", "New prices can only start in the future")
+    starts_too_early = (_STAYS, "新电价的开始时间必须晚于现有版本",
+                        "New prices must start later than those already set")
+
     # the account
+    room_already_open = (_STAYS, "该户号已开户", "The room has an open account already")
+    room_without_meter = (_STAYS, "该户号没有电表，不能开户", "The room has no meter to open")
+    purse_spans_gateways = (_STAYS, "一个钱包的电表必须在同一台管理机上",
+                            "All meters of a purse must hang on one gateway")
     account_closed = (_STAYS, "该户已销户", "The account is closed")
     purse_closing = (_STAYS, "该户正在销户，不再办理收退款",
                      "The account is being closed; no money moves until it is settled")
@@ -61,8 +86,13 @@ class Refusal(Enum):
     reservation_open = (_PASSES, "有一笔退款或冲正正在等待网关答复",
                         "A refund or reversal is still waiting for the gateway's answer")
 
+    reservation_settled = (_STAYS, "该申请已有结果，不能取消",
+                           "This request has been settled; it cannot be cancelled")
+
     # the amount against the balance
     exceeds_balance = (_STAYS, "金额超过可用余额", "The amount is more than the available balance")
+    exceeds_paid_by_method = (_STAYS, "只能原路退回，且不超过该方式的实收金额",
+                              "Money goes back the way it came, and no more than came that way")
     needs_supervisor = (_STAYS, "冲正后余额将低于 0，需主管办理",
                         "The balance would fall below zero; a supervisor must do this")
     above_hoarding_cap = (_STAYS, "售后余额将超过囤积金额上限，整笔不受理",
