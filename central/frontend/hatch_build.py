@@ -37,7 +37,9 @@ def build_assets(source: Path, dist: Path) -> None:
     for command in (["ci", "--ignore-scripts"], ["run", "build"]):
         code = npm([*command, "--prefix", str(source)])
         if code:
-            sys.exit(f"building the pages' assets failed: npm {' '.join(command)} ended with {code}")
+            sys.exit(
+                f"building the pages' assets failed: npm {' '.join(command)} ended with {code}"
+            )
     stamp.write_text(fingerprint)
 
 
@@ -56,7 +58,16 @@ def compile_translations(locale: Path) -> None:
         if mo.exists() and mo.stat().st_mtime >= po.stat().st_mtime:
             continue
         subprocess.run(  # noqa: S603 - our own interpreter and arguments
-            [sys.executable, "-m", "babel.messages.frontend", "compile", "-i", str(po), "-o", str(mo)],
+            [
+                sys.executable,
+                "-m",
+                "babel.messages.frontend",
+                "compile",
+                "-i",
+                str(po),
+                "-o",
+                str(mo),
+            ],
             check=True,
         )
 

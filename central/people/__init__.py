@@ -1,0 +1,1 @@
+"""The people of the office: operators, their roles and their sessions."""
