@@ -13,7 +13,6 @@ was answered must survive a power cut.
 
 import asyncio
 import fcntl
-import os
 import sqlite3
 import threading
 import time
@@ -56,8 +55,7 @@ class SqliteStorage:
         """Open (and, unless only reading, create) the file. Raises StorageFault."""
         if database in ("", ":memory:"):
             raise StorageFault("a database URL needs a file, for example sqlite:////var/lib/w.db")
-        path = Path(os.path.abspath(database))  # noqa: PTH100 - a name, not a look at the disk
-        storage = cls(path, access)
+        storage = cls(_absolute(database), access)
         loop = asyncio.get_running_loop()
         try:
             await loop.run_in_executor(storage._writer_thread, storage._open)
@@ -142,6 +140,10 @@ class SqliteStorage:
 
 
 _BEGIN = "BEGIN IMMEDIATE"
+
+
+def _absolute(database: str) -> Path:
+    return Path.cwd() / database
 
 
 def _engine(
