@@ -77,7 +77,7 @@ def cluster() -> Iterator[Cluster]:
     )  # fmt: skip
     options = ("listen_addresses=", f"unix_socket_directories={home}", "fsync=off",
                "synchronous_commit=off", "full_page_writes=off", "max_connections=60",
-               "shared_buffers=32MB", "autovacuum=off")  # fmt: skip
+               "shared_buffers=32MB", "autovacuum=off", "deadlock_timeout=50ms")  # fmt: skip
     with (home / "log").open("wb") as log:
         server = subprocess.Popen(
             [*_as_postgres(), str(_BINARIES[0] / "postgres"), "-D", str(data)]
@@ -86,7 +86,10 @@ def cluster() -> Iterator[Cluster]:
         )  # fmt: skip
     try:
         made = Cluster(home)
-        asyncio.run(_wait_ready(made, server, home / "log"))
+        try:
+            asyncio.run(_wait_ready(made, server))
+        except RuntimeError as error:
+            pytest.fail(f"{error}:\n{(home / 'log').read_text()}")
         yield made
     finally:
         server.send_signal(3)  # immediate shutdown: nothing here is kept
@@ -94,7 +97,7 @@ def cluster() -> Iterator[Cluster]:
         shutil.rmtree(home)
 
 
-async def _wait_ready(made: Cluster, server: "subprocess.Popen[bytes]", log: Path) -> None:
+async def _wait_ready(made: Cluster, server: "subprocess.Popen[bytes]") -> None:
     for _ in range(400):
         if server.poll() is not None:
             break
@@ -102,7 +105,7 @@ async def _wait_ready(made: Cluster, server: "subprocess.Popen[bytes]", log: Pat
             return await made.sql("SELECT 1")
         except (OSError, asyncpg.CannotConnectNowError):
             await asyncio.sleep(0.05)
-    pytest.fail(f"PostgreSQL did not start:\n{log.read_text()}")
+    raise RuntimeError("PostgreSQL did not start")
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
-"""What `Database` promises: nobody's write is lost, nothing half done is kept, readers only read."""
+"""What `Database` promises: no write is lost, nothing half done is kept, readers only read."""
 
 import asyncio
-import subprocess
 import sys
 from pathlib import Path
 
@@ -147,8 +146,12 @@ async def main():
 asyncio.run(main())
 """
     url = f"sqlite:///{tmp_path / 'killed.db'}"
-    ended = subprocess.run([sys.executable, "-c", script, url], capture_output=True, check=False)
-    assert (ended.stdout, ended.returncode) == (b"answered\n", -9), ended.stderr.decode()
+    pipe = asyncio.subprocess.PIPE
+    server = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, url, stdout=pipe, stderr=pipe
+    )
+    said, complained = await server.communicate()
+    assert (said, server.returncode) == (b"answered\n", -9), complained.decode()
     reopened = await Database.open(url)
     count = await reopened.read(lambda c: c.scalar(text("SELECT count(*) FROM t")))
     await reopened.close()
