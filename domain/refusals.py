@@ -51,11 +51,28 @@ class Refusal(Enum):
     alarms_out_of_order = (_STAYS, "报警金额1 应大于报警金额2，且都大于 0",
                            "Alarm amount 1 must be more than alarm amount 2, and both more than 0")
 
+    login_malformed = (_STAYS, "登录名只能用小写字母、数字和 . - _，2 至 40 个字符",
+                       "A login name has 2 to 40 characters: small letters, digits and . - _")
+    role_unknown = (_STAYS, "没有这个角色", "There is no such role")
+    password_too_short = (_STAYS, "密码至少 8 个字符", "A password has at least 8 characters")
+    password_too_long = (_STAYS, "密码最多 128 个字符", "A password has at most 128 characters")
+    password_is_login = (_STAYS, "密码不能与登录名相同",
+                         "A password must not be the login name")
+
+    # who asks
+    sign_in_throttled = (_PASSES, "登录失败次数过多，请一小时后再试，或请管理员解锁",
+                         "Too many failed sign-ins; try again in an hour, or ask an administrator")
+    sign_in_wrong = (_STAYS, "登录名或密码不正确", "The login name or the password is wrong")
+    last_administrator = (_STAYS, "至少要保留一名可登录的管理员",
+                          "One administrator who can sign in must remain")
+
     # whether the request is new, and the books can be written
     same_request_other_input = (_STAYS, "此表单已提交过，内容不同；请打开新表单",
                                 "This form was already sent with other contents; open a new one")
     books_catching_up = (_PASSES, "账簿恢复后正在与网关核对，请稍后再试",
                          "The books were restored and are catching up with the gateway; try later")
+
+    not_permitted = (_STAYS, "您没有办理此项的权限", "You may not do this")
 
     # places, devices and prices
     not_found = (_STAYS, "没有找到该记录", "There is no such record")
