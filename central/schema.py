@@ -7,7 +7,9 @@ is named here, so that migrations, `create_all` and tests see the same set.
 from central import audit, books
 from central.database import metadata
 from central.people import tables as people
+from central.rooms import tables as rooms
+from central.sales import tables as sales
 
-FEATURES = (audit, books, people)
+FEATURES = (audit, books, people, rooms, sales)
 
 __all__ = ["FEATURES", "metadata"]

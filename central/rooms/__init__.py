@@ -1,0 +1,1 @@
+"""Where people live and what hangs there: sites, buildings, rooms, points, buses, price tables."""
