@@ -214,13 +214,10 @@ def _stretch_at(pricing: Pricing, at_ms: int) -> _Stretch:
 
 
 def _stretches(pricing: Pricing, from_ms: int, to_ms: int) -> list[_Stretch]:
-    """The stretches that cover an interval in order, neighbours that do not differ joined."""
+    """The stretches that cover an interval, in order; one at least, where no time passes."""
     found = [_stretch_at(pricing, from_ms)]
     while found[-1].until_ms < to_ms:
-        following = _stretch_at(pricing, found[-1].until_ms)
-        if following[1:] == found[-1][1:]:
-            found.pop()
-        found.append(following)
+        found.append(_stretch_at(pricing, found[-1].until_ms))
     return found
 
 
