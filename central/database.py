@@ -109,6 +109,12 @@ class Database:
         """Finish what runs, then close every connection and release the lock."""
         await self._storage.close()
 
+    async def __aenter__(self) -> "Database":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
 
 def lock_rows(connection: Connection, key: Column[Any], values: Iterable[object]) -> None:
     """Hold the rows whose `key` is one of `values` until the transaction ends, in key order.
