@@ -53,7 +53,7 @@ def _books() -> None:
         sa.Column("fen", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("entry_id", "n", name="pk_postings"),
         sa.ForeignKeyConstraint(["entry_id"], ["entries.entry_id"], name="fk_postings_entry_id"),
-        sa.CheckConstraint("fen <> 0", name="ck_postings_not_zero"),
+        sa.CheckConstraint("fen <> 0", name=op.f("ck_postings_not_zero")),
     )
     op.create_index("ix_postings_account", "postings", ["account"])
     op.create_table(
@@ -110,7 +110,7 @@ def _people() -> None:
         sa.Column("disabled_at_ms", sa.BigInteger()),
         sa.PrimaryKeyConstraint("operator_id", name="pk_operators"),
         sa.UniqueConstraint("login", name="uq_operators_login"),
-        sa.CheckConstraint(_ROLES, name="ck_operators_role"),
+        sa.CheckConstraint(_ROLES, name=op.f("ck_operators_role")),
     )
     op.create_table(
         "operator_sessions",
