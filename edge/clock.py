@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from domain.instants import DAY_MS, HOUR_MS, Stamp, Trust
+from edge.events import ClockStepped
 from edge.memory import CarriedClock
-
-Source = Literal["ntp", "centre", "floor"]
 
 SYNCHRONISED_FOR_MS = DAY_MS
 CARRIED_FOR_MS = 30 * DAY_MS
@@ -31,16 +30,6 @@ class Sources:
     wall_ms: Callable[[], int]
     ntp_synchronised: Callable[[], bool]
     kernel_boot_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class ClockSet:
-    """The clock was set: stamps are better from `now` on, and earlier ones can be re-dated."""
-
-    source: Source
-    before_ms: int
-    trust_before: Trust
-    now: Stamp
 
 
 class Clock:
@@ -79,7 +68,7 @@ class Clock:
             return Trust.synchronised
         return Trust.carried if age_ms <= CARRIED_FOR_MS else Trust.unknown
 
-    def heard_centre(self, centre_at_ms: int) -> ClockSet | None:
+    def heard_centre(self, centre_at_ms: int) -> ClockStepped | None:
         """The centre said what time it is, just now (never from a retained message, which is old).
 
         Returns the change where there is one worth a fact; small drift is corrected silently.
@@ -89,21 +78,22 @@ class Clock:
             return None
         return self._set("centre", centre_at_ms, mono_ms)
 
-    def ask_ntp(self) -> ClockSet | None:
+    def ask_ntp(self) -> ClockStepped | None:
         """Take the machine's clock where NTP keeps it; to be called every few seconds."""
         if not self._sources.ntp_synchronised():
             return None
         self._ntp_mono_ms = self._sources.mono_ms()
         return self._set("ntp", self._sources.wall_ms(), self._ntp_mono_ms)
 
-    def _set(self, source: Source, at_ms: int, mono_ms: int) -> ClockSet | None:
+    def _set(
+        self, source: Literal["ntp", "centre"], at_ms: int, mono_ms: int
+    ) -> ClockStepped | None:
         before = self.now()
         self._base_ms, self._base_mono_ms = at_ms, mono_ms
         self._set_mono_ms, self._best = mono_ms, Trust.synchronised
-        after = Stamp(at_ms, Trust.synchronised, self._boot, mono_ms)
         if before.trust >= Trust.carried and abs(at_ms - before.at_ms) < STEP_MS:
             return None
-        return ClockSet(source, before.at_ms, before.trust, after)
+        return ClockStepped(source, before.at_ms, int(before.trust))
 
     def carried(self) -> CarriedClock | None:
         """What a restart may go on from; None while the time is not known."""

@@ -1,0 +1,254 @@
+"""The way to the centre: facts, live and pulse go up; watermark and intents come down.
+
+The broker is a lossy wire. Facts stay in the journal until the centre's watermark says that the
+books hold them; until then they are sent again. Nothing here decides anything: what comes down
+becomes an event of the next cycle. This is the only file that knows aiomqtt.
+"""
+
+import asyncio
+import logging
+import shutil
+import ssl
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import aiomqtt
+
+from domain.wire.envelope import Opener, Profile, Reject, Rejected, Sealer, TooLargeError
+from domain.wire.facts import encode_batch
+from domain.wire.intents import decode_intent
+from domain.wire.messages import Live, Pulse, decode_watermark
+from domain.wire.topics import Kind, Parsed, Topics, parse
+from edge.clock import Clock
+from edge.events import Event, IntentArrived, WatermarkArrived
+from edge.journal import Journal
+from edge.journal_file import Outgoing
+
+BATCHES_IN_FLIGHT_MAX = 8
+RESEND_FIRST_S, RESEND_LAST_S = 10.0, 300.0
+PULSE_S = 15.0
+FULL_PICTURE_S = 30.0
+RECONNECT_FIRST_S, RECONNECT_LAST_S = 0.5, 3.0
+KEEPALIVE_S = 20
+CONNECT_TIMEOUT_S = 10.0
+_MIB = 2**20
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where the broker is, and how it knows us (the user name is the gateway's id)."""
+
+    host: str
+    port: int
+    password: str
+    ca_file: Path | None
+
+
+class Speaker(Protocol):
+    """What the gateway knows, ready to be said."""
+
+    def live(self, *, full: bool) -> Live | None:
+        """The picture: all points, or those changed since the last call; None if there are none."""
+
+    def intents_digest(self) -> str:
+        """Which intents are held, in one figure."""
+
+
+class Uplink:
+    """One connection at a time, made again for ever. `run` ends only by cancellation."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        topics: Topics,
+        gateway_id: str,
+        sealer: Sealer,
+        opener: Opener,
+        journal: Journal,
+        clock: Clock,
+        speaker: Speaker,
+        emit: Callable[[Event], None],
+        software: str,
+        live_period_ms: int,
+        state_dir: Path,
+    ) -> None:
+        self._broker, self._topics, self._gateway_id = broker, topics, gateway_id
+        self._sealer, self._opener = sealer, opener
+        self._journal, self._clock, self._speaker = journal, clock, speaker
+        self._emit, self._software, self._state_dir = emit, software, state_dir
+        self._live_period_s = live_period_ms / 1000
+        self._facts_waiting = asyncio.Event()
+        self.connected = False
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """How many messages were refused or had no effect, by reason."""
+        return dict(self._opener.counts)
+
+    def wake(self) -> None:
+        """The journal grew, or the centre moved its watermark."""
+        self._facts_waiting.set()
+
+    async def run(self) -> None:
+        """Keep a connection; a broker that is gone is asked again every few seconds."""
+        delay_s = RECONNECT_FIRST_S
+        while True:
+            try:
+                async with self._client() as client:
+                    self.connected, delay_s = True, RECONNECT_FIRST_S
+                    await self._speak(client)
+            except* (aiomqtt.MqttError, OSError) as faults:
+                log.info("broker not reachable: %s", "; ".join(map(str, faults.exceptions)))
+            finally:
+                self.connected = False
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, RECONNECT_LAST_S)
+
+    def _client(self) -> aiomqtt.Client:
+        tls = None
+        if self._broker.ca_file is not None:
+            tls = ssl.create_default_context(cafile=self._broker.ca_file)
+        return aiomqtt.Client(
+            self._broker.host,
+            self._broker.port,
+            username=self._gateway_id,
+            password=self._broker.password,
+            identifier=self._gateway_id,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            clean_start=True,
+            keepalive=KEEPALIVE_S,
+            timeout=CONNECT_TIMEOUT_S,
+            tls_context=tls,
+            will=aiomqtt.Will(self._topics.gone, b"", qos=0),
+            max_queued_outgoing_messages=4 * BATCHES_IN_FLIGHT_MAX,
+        )
+
+    async def _speak(self, client: aiomqtt.Client) -> None:
+        await client.subscribe(self._topics.down_filter, qos=1)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listen(client))
+            tasks.create_task(self._send_facts(client))
+            tasks.create_task(self._send_live(client))
+            tasks.create_task(self._send_pulse(client))
+
+    async def _listen(self, client: aiomqtt.Client) -> None:
+        async for message in client.messages:
+            payload = message.payload
+            # An empty payload is how a retained message is taken away; it says nothing.
+            if isinstance(payload, bytes) and payload:
+                with suppress(Rejected):  # counted by the opener, shown in the status
+                    await self._take(message.topic.value, payload, retained=message.retain)
+
+    async def _take(self, topic: str, payload: bytes, *, retained: bool) -> None:
+        opened = self._opener.open(topic, payload)
+        parsed = parse(topic)
+        assert parsed is not None, "the opener refuses topics that are not ours"
+        try:
+            if opened.kind is Kind.watermark:
+                await self._take_watermark(parsed, opened.data, retained=retained)
+            elif opened.kind is Kind.intent:
+                self._emit(IntentArrived(decode_intent(opened.data, parsed.name, parsed.key)))
+        except ValueError as error:
+            log.warning("refused %s: %s", topic, error)
+            raise self._opener.refuse(Reject.bad_schema) from error
+
+    async def _take_watermark(self, parsed: Parsed, data: bytes, *, retained: bool) -> None:
+        mark = decode_watermark(data, parsed.key)
+        if not retained:  # a retained one tells the time of long ago
+            stepped = self._clock.heard_centre(mark.centre_at_ms)
+            if stepped is not None:
+                self._emit(stepped)
+        if mark.journal_id == self._journal.series.journal_id:
+            self._emit(WatermarkArrived(mark))
+
+    async def _send_facts(self, client: aiomqtt.Client) -> None:
+        """At most eight batches beyond the watermark, again from there when it stands still."""
+        loop = asyncio.get_running_loop()
+        in_flight: deque[int] = deque()
+        journal_id, sent_seq, resend_s, due = "", 0, RESEND_FIRST_S, 0.0
+        while True:
+            self._facts_waiting.clear()
+            series = self._journal.series
+            if series.journal_id != journal_id or loop.time() >= due > 0:
+                resend_s = RESEND_FIRST_S if not in_flight else min(2 * resend_s, RESEND_LAST_S)
+                journal_id, sent_seq = series.journal_id, series.held_seq
+                in_flight.clear()
+            while in_flight and in_flight[0] <= series.held_seq:
+                in_flight.popleft()
+                resend_s, due = RESEND_FIRST_S, loop.time() + RESEND_FIRST_S
+            sent_seq = max(sent_seq, series.held_seq)
+            while (
+                len(in_flight) < BATCHES_IN_FLIGHT_MAX and sent_seq < self._journal.series.head_seq
+            ):
+                out = await self._journal.facts_after(sent_seq)
+                if not out.texts or out.journal_id != journal_id:
+                    break
+                sent_seq = await self._send_batch(client, out)
+                in_flight.append(sent_seq)
+                due = loop.time() + resend_s
+            wait_s = max(due - loop.time(), 0.05) if in_flight else None
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._facts_waiting.wait(), wait_s)
+
+    async def _send_batch(self, client: aiomqtt.Client, out: Outgoing) -> int:
+        """Send as many of these facts as one envelope holds; the seq of the last one sent."""
+        texts = out.texts
+        while True:
+            data = encode_batch(
+                journal_id=out.journal_id,
+                first_seq=out.first_seq,
+                chain_before=out.chain_before,
+                texts=texts,
+            )
+            try:
+                sealed = self._sealer.seal(Kind.facts, self._topics.facts, data)
+            except TooLargeError:
+                if len(texts) == 1:
+                    raise
+                texts = texts[: len(texts) // 2]
+            else:
+                await client.publish(self._topics.facts, sealed, qos=1)
+                return out.first_seq + len(texts) - 1
+
+    async def _send_live(self, client: aiomqtt.Client) -> None:
+        loop, full_at = asyncio.get_running_loop(), 0.0
+        while True:
+            full = loop.time() >= full_at
+            live = self._speaker.live(full=full)
+            if full:
+                full_at = loop.time() + FULL_PICTURE_S
+            if live is not None:
+                await self._publish(client, Kind.live, self._topics.live, live)
+            await asyncio.sleep(self._live_period_s)
+
+    async def _send_pulse(self, client: aiomqtt.Client) -> None:
+        while True:
+            await self._publish(client, Kind.pulse, self._topics.pulse, self._pulse())
+            await asyncio.sleep(PULSE_S)
+
+    def _pulse(self) -> Pulse:
+        series, now = self._journal.series, self._clock.now()
+        return Pulse(
+            journal_id=series.journal_id,
+            head_seq=series.head_seq,
+            held_seq=series.held_seq,
+            boot=series.boot,
+            trust=int(now.trust),
+            at_ms=now.at_ms,
+            intents_digest=self._speaker.intents_digest(),
+            software=self._software,
+            profile=int(Profile.aes_gcm),
+            disk_free_mib=shutil.disk_usage(self._state_dir).free // _MIB,
+        )
+
+    async def _publish(
+        self, client: aiomqtt.Client, kind: Kind, topic: str, message: Live | Pulse
+    ) -> None:
+        await client.publish(topic, self._sealer.seal(kind, topic, message.encode()), qos=0)
