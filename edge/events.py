@@ -28,7 +28,12 @@ class Polled:
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """A poll stayed without a usable answer; `reason` is a word, such as no_reply."""
+    """A poll stayed without a usable answer.
+
+    `reason` is a word: no_reply, bad_reply (noise, damaged, not an answer to what was asked),
+    refused (the meter answered with an exception), nonsense (intact, but not what this type of
+    meter says), other_meter (another meter number than the installed one), port_lost.
+    """
 
     point_id: str
     reason: str
@@ -63,6 +68,23 @@ class RelayMoved:
 
 
 @dataclass(frozen=True, slots=True)
+class PortLost:
+    """A bus's port is gone or taken: all its points are silent until PortBack."""
+
+    bus_id: str
+    reason: str
+    mono_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PortBack:
+    """A lost port was opened again; its meters are identified anew before they count."""
+
+    bus_id: str
+    mono_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class PointHealth:
     """A point's share of a bus's hour: good and bad answers, reply times (None: none came)."""
 
@@ -81,7 +103,7 @@ class BusHealth:
     points: tuple[PointHealth, ...]
 
 
-BusEvent = Polled | Missed | Identified | RelayMoved | BusHealth
+BusEvent = Polled | Missed | Identified | RelayMoved | PortLost | PortBack | BusHealth
 
 # --- from the centre and the clock -----------------------------------------------------------
 
