@@ -1,0 +1,113 @@
+"""The office put together: real clock, real randomness, database, jobs and pages.
+
+Everything below this module is handed what it needs. A feature joins here: its `routes` in
+`FEATURES`, its work beside the pages by `jobs`.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import structlog
+
+from central import audit, migrations
+from central.connections import listening
+from central.database import Database, StorageFault
+from central.jobs import Jobs
+from central.people import pages as people_pages
+from central.people import sign_in
+from central.security import Passwords
+from central.settings import Settings
+from central.web import Services, make_app
+from domain.ids import ulid
+
+_log = structlog.get_logger("office")
+
+FEATURES = (people_pages.routes,)
+SEAL_EVERY_S = 0.5
+FORGET_EVERY_S = 3600.0
+
+
+def now_ms() -> int:
+    """The real clock: UTC milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def new_id() -> str:
+    """A new ULID."""
+    return ulid(now_ms(), os.urandom(10))
+
+
+async def serve(
+    settings: Settings, *, stop: asyncio.Event, announce: Callable[[str], None]
+) -> None:
+    """Run the office until `stop`; `announce` is given the address once pages are served.
+
+    Raises StorageFault (database), OSError (port taken) before anything is served, and whatever
+    mistake of ours ended a job.
+    """
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(await Database.open(settings.database.url))
+        await refuse_unmigrated(database)
+        passwords = Passwords()
+        stack.callback(passwords.close)
+        jobs = Jobs()
+        stack.push_async_callback(jobs.stop)
+        _keep_house(jobs, database)
+        services = Services(
+            settings=settings,
+            database=database,
+            passwords=passwords,
+            now_ms=now_ms,
+            new_id=new_id,
+            random_bytes=os.urandom,
+        )
+        app = make_app(services, FEATURES)
+        host = settings.web.host
+        port = await stack.enter_async_context(listening(app, host=host, port=settings.web.port))
+        announce(f"http://{host}:{port}")
+        await _until(stop, jobs)
+
+
+async def refuse_unmigrated(database: Database) -> None:
+    """Raise StorageFault, in words, on a database that has steps before it."""
+    behind = await database.read(migrations.pending)
+    if behind:
+        raise StorageFault(
+            f"the database is not up to date (next step: {behind[0]});"
+            " run: wattledger-central migrate --config FILE"
+        )
+
+
+async def seal_audit(database: Database, *, everywhere: bool = False) -> None:
+    """Chain the audit rows that are waiting; costs one read where there is none."""
+    while await database.read(audit.unsealed, everywhere=everywhere):
+        await database.write(audit.seal, everywhere=everywhere)
+
+
+def _keep_house(jobs: Jobs, database: Database) -> None:
+    async def seal_what_was_left() -> None:
+        await seal_audit(database, everywhere=True)
+
+    async def seal() -> None:
+        await seal_audit(database)
+
+    async def forget() -> None:
+        await database.write(sign_in.forget_old, now_ms=now_ms())
+
+    jobs.start("audit seal at start", seal_what_was_left)
+    jobs.every("audit seal", SEAL_EVERY_S, seal)
+    jobs.every("forget old sessions", FORGET_EVERY_S, forget)
+
+
+async def _until(stop: asyncio.Event, jobs: Jobs) -> None:
+    asked = asyncio.ensure_future(stop.wait())
+    waiting: set[asyncio.Future[Any]] = {asked, jobs.fatal}
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    asked.cancel()
+    if jobs.fatal.done():
+        jobs.fatal.result()
+    _log.info("stopping")
