@@ -21,9 +21,10 @@ from edge.meters.file_faults import Fault, FileFaultsError
 from simulator import campus as campuses
 from simulator.campus import Campus, Plan
 from simulator.control import Control
+from simulator.demo.run import demo
 
 app = typer.Typer(help="虚拟园区：真实串口上的电表 / a campus of virtual meters on serial devices")
-# Further commands are added here by one line each, e.g. app.command("demo")(demo.run).
+app.command()(demo)
 
 CampusPath = Annotated[Path, typer.Argument(help="campus.toml", metavar="CAMPUS")]
 

@@ -1,0 +1,1 @@
+"""A whole campus on one machine: broker, meters, gateways, centre and pages, by one command."""
