@@ -108,7 +108,7 @@ def add_building(
         return Refusal.name_missing
     if not _stands(connection, tables.sites, site_id=site_id):
         return Refusal.not_found
-    if _stands(connection, tables.buildings, name=name.strip()):
+    if _stands(connection, tables.buildings, site_id=site_id, name=name.strip()):
         return Refusal.already_exists
     row = {"building_id": building_id, "site_id": site_id, "name": name.strip(), "sort": sort}
     return _add(

@@ -27,8 +27,9 @@ buildings = Table(
     metadata,
     Column("building_id", Text, primary_key=True),
     Column("site_id", Text, ForeignKey("sites.site_id"), nullable=False),
-    Column("name", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
     Column("sort", Integer, nullable=False),
+    UniqueConstraint("site_id", "name"),
 )
 
 rooms = Table(

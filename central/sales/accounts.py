@@ -29,15 +29,20 @@ _ACCOUNTS = "account:"  # the series of account numbers; no issuing point has a 
 
 
 @dataclass(frozen=True, slots=True)
-class PinSource:
-    """Where PINs come from: random bytes, and a slow hash for what is kept."""
+class Pin:
+    """A student's PIN before it is handed over: the six digits, and the hash that is kept.
 
-    random_bytes: Callable[[int], bytes]
-    hash_pin: Callable[[str], str]
+    Drawn outside the transaction, because a good hash is slow on purpose.
+    """
 
-    def draw(self) -> str:
-        """Six digits."""
-        return f"{int.from_bytes(self.random_bytes(8)) % 1_000_000:06d}"
+    digits: str
+    hash: str
+
+    @classmethod
+    def draw(cls, random_bytes: Callable[[int], bytes], hash_pin: Callable[[str], str]) -> "Pin":
+        """A new PIN from a source of random bytes."""
+        digits = f"{int.from_bytes(random_bytes(8)) % 1_000_000:06d}"
+        return cls(digits, hash_pin(digits))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ def open_account(
     actor: Actor,
     now_ms: int,
     new_id: IdSource,
-    pins: PinSource,
+    pin: Pin,
     request_id: str,
     opening: Opening,
     till: Till = FRONT_DESK,
@@ -95,7 +100,6 @@ def open_account(
     refusal = first([*_typed(actor, opening), *_room(connection, opening), *_money(opening, till)])
     if refusal is not None:
         return refusal
-    pin = pins.draw()
     account_id = f"{next_number(connection, _ACCOUNTS):06d}"
     connection.execute(
         insert(tables.accounts).values(
@@ -103,7 +107,7 @@ def open_account(
             room_id=opening.room_id,
             holder=opening.holder.strip(),
             phone=opening.phone.strip(),
-            pin_hash=pins.hash_pin(pin),
+            pin_hash=pin.hash,
             opened_at_ms=now_ms,
         )
     )
@@ -123,8 +127,8 @@ def open_account(
     result: dict[str, object] = {"account_id": account_id, "purse_ids": purse_ids}
     result["receipt_no"] = None if receipt is None else receipt.receipt_no
     books.remember(connection, request_id, inputs, result=result, at_ms=now_ms)
-    with_pin = None if receipt is None else replace(receipt, pin=pin)
-    return OpenedAccount(account_id, purse_ids, pin, with_pin)
+    with_pin = None if receipt is None else replace(receipt, pin=pin.digits)
+    return OpenedAccount(account_id, purse_ids, pin.digits, with_pin)
 
 
 def _as_before(connection: Connection, result: Mapping[str, Any]) -> OpenedAccount:
@@ -138,20 +142,19 @@ def _as_before(connection: Connection, result: Mapping[str, Any]) -> OpenedAccou
 
 
 def renew_pin(
-    connection: Connection, *, actor: Actor, now_ms: int, pins: PinSource, account_id: str
+    connection: Connection, *, actor: Actor, now_ms: int, pin: Pin, account_id: str
 ) -> str | Refusal:
     """Give an open account a new PIN, to be shown once; the old one ends."""
     accounts = tables.accounts
-    pin = pins.draw()
     changed = connection.execute(
         update(accounts)
         .where(accounts.c.account_id == account_id, accounts.c.closed_at_ms.is_(None))
-        .values(pin_hash=pins.hash_pin(pin))
+        .values(pin_hash=pin.hash)
     )
     if changed.rowcount == 0:
         return Refusal.not_found
     audit.record(connection, actor, action="renew_pin", obj=f"account:{account_id}", at_ms=now_ms)
-    return pin
+    return pin.digits
 
 
 def pin_hash_of_room(connection: Connection, room_id: str) -> tuple[str, str] | None:

@@ -13,7 +13,7 @@ from central.sales import receipts, requests
 from central.sales.accounts import (
     OpenedAccount,
     Opening,
-    PinSource,
+    Pin,
     open_account,
     pin_hash_of_room,
     renew_pin,
@@ -50,7 +50,7 @@ __all__ = [
     "Line",
     "OpenedAccount",
     "Opening",
-    "PinSource",
+    "Pin",
     "Receipt",
     "Till",
     "ask_refund",

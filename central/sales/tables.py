@@ -88,7 +88,7 @@ money_events = declare(
         Column("kind", Text, nullable=False),
         Column("fen", BigInteger, nullable=False),  # what it added to granted
         Column("method", Text, nullable=True),
-        Column("entry_id", Text, nullable=False, unique=True),
+        Column("entry_id", Text, ForeignKey("entries.entry_id"), nullable=False, unique=True),
         Column("receipt_no", Text, nullable=False, unique=True),
         Column("at_ms", BigInteger, nullable=False, index=True),
         Column("operator_id", Text, nullable=False),
