@@ -4,12 +4,15 @@ Each feature keeps its tables in its own `tables.py` (or beside the one module t
 is named here, so that migrations, `create_all` and tests see the same set.
 """
 
-from central import audit, books
+from central import audit, books, outbox
+from central.alarms import tables as alarms
 from central.database import metadata
+from central.gateways import tables as gateways
+from central.metering import tables as metering
 from central.people import tables as people
 from central.rooms import tables as rooms
 from central.sales import tables as sales
 
-FEATURES = (audit, books, people, rooms, sales)
+FEATURES = (audit, books, outbox, people, rooms, sales, gateways, metering, alarms)
 
 __all__ = ["FEATURES", "metadata"]

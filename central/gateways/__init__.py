@@ -1,0 +1,1 @@
+"""The gateways of the cell: their keys, their journals, what they sent that was refused."""
