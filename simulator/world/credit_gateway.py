@@ -67,13 +67,20 @@ class Gateway:
         return (credit.available_ticks(self.purse) - used_ticks) // TICKS_PER_FEN
 
     def adopt(self, message: bytes) -> None:
-        """Take a credit intent as it came over the wire."""
+        """Take a credit intent as it came over the wire.
+
+        What was used so far is charged first: a reservation is answered from what is truly left.
+        """
+        self.charge()
         self._maybe_die()
         self._adopt(message, source="intent")
         self._maybe_die()
 
     def type_code(self, code: Code) -> None:
-        """A code typed at the building: count above the held one, total stated, nothing open."""
+        """A code typed at the building: count above the held one, total stated, nothing open.
+
+        What a code drops stays void: an older intent that arrives late may list it once more.
+        """
         self._maybe_die()
         purse: credit.Purse | Refusal
         if self._plant is Plant.codereplay and code.count <= self.purse.count:
@@ -88,6 +95,7 @@ class Gateway:
         if purse is Refusal.lowers_credit:
             raise DivergenceError("a code would have lowered available")
         if isinstance(purse, credit.Purse):
+            self.answered |= dict.fromkeys(self.purse.reservations, False)
             self._commit(purse, _taken(purse, None, "code"))
 
     def charge(self) -> None:

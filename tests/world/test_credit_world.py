@@ -147,6 +147,35 @@ def test_a_refund_is_paid_after_its_answer_and_a_void_one_never() -> None:
     assert (office.cash_fen, gateway.available_fen) == (40, 40)
 
 
+@pytest.mark.clause("credit-3")
+def test_a_reservation_is_answered_from_what_is_truly_left() -> None:
+    office, gateway, meter = office_and_gateway()
+    office.sell(100)
+    gateway.adopt(office.intent())
+    meter.total_wh += 60  # used, and its interval not yet closed
+    office.ask(50, "refund")
+    gateway.adopt(office.intent())
+    say_all(gateway, office)
+    assert (office.cash_fen, gateway.available_fen) == (100, 40)
+
+
+@pytest.mark.clause("credit-6", "credit-4")
+def test_what_a_code_dropped_stays_void() -> None:
+    office, gateway, _ = office_and_gateway()
+    office.sell(100)
+    office.ask(60, "refund")
+    gateway.adopt(office.intent())
+    office.sell(50)
+    late = office.intent()
+    office.issue_code()
+    gateway.type_code(office.codes[0])
+    assert gateway.available_fen == 150
+    gateway.adopt(late)  # lists the reservation that the code has voided
+    assert gateway.available_fen == 150
+    say_all(gateway, office)
+    assert office.cash_fen == 150
+
+
 @pytest.mark.clause("credit-1")
 def test_available_is_granted_less_charged_less_accepted() -> None:
     office, gateway, meter = office_and_gateway()
