@@ -122,6 +122,10 @@ class Refusal(Enum):
     expired = (_STAYS, "指令已过期，未执行", "The order has expired and was not carried out")
     clock_unknown = (_PASSES, "网关时间未知，有时限的指令不执行",
                      "The gateway does not know the time; an order with an expiry is not done")
+    other_gateway = (_STAYS, "不是本网关的安装文件",
+                     "This installation is another gateway's")
+    tariff_in_the_past = (_STAYS, "电价只能从以后开始变更，已生效的不能改",
+                          "A price can only change from now on; what was in force stays")
     old_version = (_STAYS, "网关已有相同或更新的版本",
                    "The gateway holds this version or a newer one")
     count_behind = (_STAYS, "购电次数落后于网关",

@@ -51,8 +51,9 @@ class PointMemory:
     state: State = State.unknown
     decided_seq: int = 0  # seq of the newest supply_decided; 0 before the first
     relay: Relay = Relay.unknown
-    interval: int = 0  # number of the clock interval that was closed last
+    interval: int = 0  # number of the clock interval in which it was closed last
     trips: Trips = Trips()
+    suspect_wh: int | None = None  # register that jumped; not believed until it goes back
 
 
 @dataclass(frozen=True, slots=True)
