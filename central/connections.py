@@ -24,6 +24,7 @@ class Patience:
     head_s: float = 10.0
     body_s: float = 30.0
     read_s: float = 60.0  # without taking a byte of what is being sent to it
+    idle_s: float = 30.0  # between two requests
     an_address: int = 256
     in_all: int = 2_000
 
@@ -123,14 +124,17 @@ async def listening(
     app: web.Application, *, host: str, port: int, patience: Patience | None = None
 ) -> AsyncIterator[int]:
     """Serve `app` behind guards; yields the port (a free one for 0). Raises OSError."""
-    runner = web.AppRunner(app, access_log=None, keepalive_timeout=75, shutdown_timeout=3)
+    patience = patience or Patience()
+    runner = web.AppRunner(
+        app, access_log=None, keepalive_timeout=patience.idle_s, shutdown_timeout=3
+    )
     await runner.setup()
     inner, open_now = runner.server, Counter[str]()
     assert inner is not None
     loop = asyncio.get_running_loop()
     try:
         server = await loop.create_server(
-            lambda: Guard(inner(), patience or Patience(), open_now), host, port, backlog=128
+            lambda: Guard(inner(), patience, open_now), host, port, backlog=128
         )
         try:
             yield server.sockets[0].getsockname()[1]

@@ -8,6 +8,7 @@ the request comes from, and a token of the session that only our own pages carry
 from urllib.parse import quote, urlsplit
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from central import words
 from central.people import sign_in
@@ -120,7 +121,7 @@ async def form(request: web.Request) -> dict[str, str]:
     """
     try:
         sent = await request.post()
-    except (ValueError, LookupError, AssertionError, web.RequestPayloadError) as error:
+    except (ValueError, LookupError, web.RequestPayloadError, HttpProcessingError) as error:
         raise Malformed(text=str(error)) from error
     fields = {name: value for name, value in sent.items() if isinstance(value, str)}
     if any("\x00" in value for value in fields.values()):

@@ -11,15 +11,43 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
 import pytest
+from aiohttp import ClientResponse, web
+from aiohttp.test_utils import TestClient, TestServer
+from argon2 import PasswordHasher
+from sqlalchemy import Connection
 
+from central.app import FEATURES
 from central.database import Database
+from central.people import service as people
+from central.people import sign_in
+from central.people.service import NewOperator
+from central.permissions import Role
 from central.schema import metadata
+from central.security import SYSTEM, Passwords, form_token, new_token
+from central.settings import load
+from central.web import SERVICES, Health, Services, make_app, nothing_known
+from domain.ids import ulid
+
+SETTINGS = """
+[site]
+name = "东方大学"
+site_id = "east"
+cell_id = "c1"
+[database]
+url = "sqlite:///central.db"
+[mqtt]
+username = "centre"
+password_file = "mqtt.password"
+[keys]
+master_file = "master.key"
+"""
 
 _BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 _COUNT = itertools.count(1)
@@ -147,3 +175,91 @@ def either(request: pytest.FixtureRequest) -> Database:
         "database" if request.param == "sqlite" else "postgres"
     )
     return opened
+
+
+class Clock:
+    """A clock that stands still until a test moves it: UTC milliseconds in `ms`."""
+
+    def __init__(self) -> None:
+        self.ms = 1_800_000_000_000
+
+    def __call__(self) -> int:
+        return self.ms
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def services(database: Database, clock: Clock, tmp_path: Path) -> Iterator[Services]:
+    """What pages stand on, over the fresh SQLite database; passwords are cheap to check."""
+    for name in ("mqtt.password", "master.key"):
+        (tmp_path / name).write_bytes(b"k" * 32)
+        (tmp_path / name).chmod(0o600)
+    (tmp_path / "central.toml").write_text(SETTINGS, encoding="utf-8")
+    passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    numbers = itertools.count(1)
+    yield Services(
+        settings=load(tmp_path / "central.toml", {}, secrets=True),
+        database=database,
+        passwords=passwords,
+        now_ms=clock,
+        new_id=lambda: ulid(clock(), next(numbers).to_bytes(10)),
+        random_bytes=os.urandom,
+    )
+    passwords.close()
+
+
+OpenPages = Callable[..., Awaitable["Browser"]]
+
+
+class Browser(TestClient[web.Request, web.Application]):
+    """A client of the pages that can sign in as somebody of a role."""
+
+    form_token = ""
+
+    async def sign_in_as(self, role: Role | None) -> None:
+        """Open a session without the form; its cookie and `form_token` are then ours."""
+        self.session.cookie_jar.clear()
+        self.form_token = ""
+        if role is None:
+            return
+        assert self.app is not None
+        services = self.app[SERVICES]
+        token = new_token(services.random_bytes(32))
+        await services.database.write(_open_session, role, token, services.now_ms())
+        self.session.cookie_jar.update_cookies({"wl_session": token}, self.make_url("/"))
+        self.form_token = form_token(token)
+
+    async def send(self, path: str, **fields: str) -> ClientResponse:
+        """POST a form as our own page would; redirects are not followed."""
+        data = {"form_token": self.form_token, **fields}
+        return await self.post(path, data=data, allow_redirects=False)
+
+
+def _open_session(connection: Connection, role: Role, token: str, now_ms: int) -> None:
+    login = f"the-{role}"
+    new = NewOperator(f"id-{role}", login, f"张{role}", role, "no digest")
+    people.add_operator(connection, SYSTEM, new, now_ms=now_ms)
+    right = sign_in.attempt(connection, login=login, address="127.0.0.1", now_ms=now_ms)
+    assert isinstance(right, sign_in.Attempt)
+    refusal = sign_in.begin_session(
+        connection, right, token=token, replaces=None, limits=sign_in.Limits(), now_ms=now_ms
+    )
+    assert refusal is None
+
+
+@pytest.fixture
+async def open_pages(services: Services) -> AsyncIterator[OpenPages]:
+    """`await open_pages(*features)` serves the given features' pages; none: all of the office."""
+    async with AsyncExitStack() as stack:
+
+        async def opened(
+            *features: Callable[[web.Application], None], health: Health = nothing_known
+        ) -> Browser:
+            app = make_app(services, features or FEATURES, health=health)
+            return await stack.enter_async_context(Browser(TestServer(app)))
+
+        yield opened
