@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
     asked = _parser().parse_args(arguments)
     try:
-        settings = load(asked.config, secrets=asked.command == "serve")
+        settings = load(asked.config, os.environ, secrets=asked.command == "serve")
         _logging(settings)
         code: int = asyncio.run(asked.run(settings, asked))
     except SettingsFault as fault:

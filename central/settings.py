@@ -4,7 +4,6 @@ Paths are relative to the file. Any key can be overridden by an environment vari
 `WATTLEDGER_DATABASE_URL` for `[database] url`. All faults are reported at once, with file and key.
 """
 
-import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -169,9 +168,7 @@ class Settings(_Section):
     log: Log = Log()
 
 
-def load(
-    path: Path, environ: Mapping[str, str] | None = None, *, secrets: bool = False
-) -> Settings:
+def load(path: Path, environ: Mapping[str, str], *, secrets: bool = False) -> Settings:
     """Read and check `path`. With `secrets` the secret files must stand and be private as well.
 
     Raises SettingsFault with every fault at once.
@@ -183,7 +180,7 @@ def load(
         raise SettingsFault([f"{path}: {error.strerror}"]) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsFault([f"{path}: {error}"]) from error
-    overridden = _override(given, os.environ if environ is None else environ)
+    overridden = _override(given, environ)
     given.setdefault("state", {})  # so that its default directory, too, is relative to the file
     try:
         return Settings.model_validate(given, context={"base": path.parent, "secrets": secrets})

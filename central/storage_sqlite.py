@@ -15,7 +15,6 @@ import asyncio
 import fcntl
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -33,6 +32,7 @@ T = TypeVar("T")
 
 READERS = 4
 WRITE_WAIT_S = 10.0  # how long a writer waits for a transaction of another process
+_LOOK_EVERY_S = 0.005
 
 
 class SqliteStorage:
@@ -110,11 +110,12 @@ class SqliteStorage:
     @contextmanager
     def _turn(self) -> Iterator[None]:
         assert self._writing is not None
-        deadline = time.monotonic() + WRITE_WAIT_S
-        while not _try_lock(self._writing):
-            if time.monotonic() > deadline:
-                raise StorageFault(f"{self._path}: another process has been writing for too long")
-            threading.Event().wait(0.005)
+        for _ in range(int(WRITE_WAIT_S / _LOOK_EVERY_S)):
+            if _try_lock(self._writing):
+                break
+            threading.Event().wait(_LOOK_EVERY_S)
+        else:
+            raise StorageFault(f"{self._path}: another process has been writing for too long")
         try:
             yield
         finally:

@@ -1,8 +1,7 @@
 """Databases for the office's tests: a fresh SQLite file, and a PostgreSQL server of our own.
 
 The PostgreSQL server is started once per test process on a Unix socket, without fsync, and each
-test gets a fresh database copied from a template. A machine without PostgreSQL fails these tests;
-it does not skip them.
+test gets it emptied. A machine without PostgreSQL fails these tests; it does not skip them.
 """
 
 import asyncio
@@ -53,13 +52,25 @@ _BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 _COUNT = itertools.count(1)
 
 
+@pytest.fixture(scope="session")
+def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite database with every table of the office, only to be copied."""
+    path = tmp_path_factory.mktemp("blank") / "central.db"
+
+    async def make() -> None:
+        async with await Database.open(f"sqlite:///{path}") as opened:
+            await opened.write(metadata.create_all)
+
+    asyncio.run(make())
+    return path
+
+
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
+async def database(tmp_path: Path, blank: Path) -> AsyncIterator[Database]:
     """A fresh SQLite database with every table of the office."""
-    opened = await Database.open(f"sqlite:///{tmp_path / 'central.db'}")
-    await opened.write(metadata.create_all)
-    yield opened
-    await opened.close()
+    shutil.copy(blank, tmp_path / "central.db")
+    async with await Database.open(f"sqlite:///{tmp_path / 'central.db'}") as opened:
+        yield opened
 
 
 @dataclass(frozen=True)
@@ -71,10 +82,10 @@ class Cluster:
     def url(self, name: str) -> str:
         return f"postgresql+asyncpg://wattledger@/{name}?host={self.socket_dir}"
 
-    async def sql(self, statement: str) -> None:
-        """Run a statement that no transaction may hold (CREATE DATABASE …)."""
+    async def sql(self, statement: str, database: str = "postgres") -> None:
+        """Run statements beside SQLAlchemy (CREATE DATABASE …)."""
         connection = await asyncpg.connect(
-            host=str(self.socket_dir), user="wattledger", database="postgres"
+            host=str(self.socket_dir), user="wattledger", database=database
         )
         try:
             await connection.execute(statement)
@@ -137,17 +148,28 @@ async def _wait_ready(made: Cluster, server: "subprocess.Popen[bytes]") -> None:
 
 
 @pytest.fixture(scope="session")
-def template(cluster: Cluster) -> str:
-    """The name of a database that has every table and is only copied from."""
+def office(cluster: Cluster) -> str:
+    """The name of a database that has every table; emptied before each test that uses it."""
 
     async def make() -> None:
-        await cluster.sql("CREATE DATABASE template_office")
-        opened = await Database.open(cluster.url("template_office"))
-        await opened.write(metadata.create_all)
-        await opened.close()
+        await cluster.sql("CREATE DATABASE office")
+        async with await Database.open(cluster.url("office")) as opened:
+            await opened.write(metadata.create_all)
 
     asyncio.run(make())
-    return "template_office"
+    return "office"
+
+
+# As a replica would: neither the append-only triggers nor the foreign keys are asked.
+_EMPTY = """
+SET session_replication_role = replica;
+DO $$ DECLARE name text; BEGIN
+    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+        EXECUTE format('DELETE FROM %I', name);
+    END LOOP;
+    PERFORM setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S';
+END $$
+"""
 
 
 @pytest.fixture
@@ -159,13 +181,11 @@ async def postgres_url(cluster: Cluster) -> str:
 
 
 @pytest.fixture
-async def postgres(cluster: Cluster, template: str) -> AsyncIterator[Database]:
-    """A fresh PostgreSQL database with every table of the office."""
-    name = f"office_{next(_COUNT)}"
-    await cluster.sql(f"CREATE DATABASE {name} TEMPLATE {template}")
-    opened = await Database.open(cluster.url(name))
-    yield opened
-    await opened.close()
+async def postgres(cluster: Cluster, office: str) -> AsyncIterator[Database]:
+    """An empty PostgreSQL database with every table of the office (tests change no schema)."""
+    await cluster.sql(_EMPTY, office)
+    async with await Database.open(cluster.url(office)) as opened:
+        yield opened
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])

@@ -80,10 +80,10 @@ async def who(database: Database, at_ms: int, token: str = TOKEN) -> Actor | Non
     ],
 )
 async def test_an_operator_that_cannot_be_added(
-    either: Database, new: NewOperator, refusal: Refusal
+    database: Database, new: NewOperator, refusal: Refusal
 ) -> None:
-    await add(either, operator("wang"))
-    assert await either.write(service.add_operator, SYSTEM, new, now_ms=NOW) is refusal
+    await add(database, operator("wang"))
+    assert await database.write(service.add_operator, SYSTEM, new, now_ms=NOW) is refusal
 
 
 @pytest.mark.parametrize(
@@ -125,55 +125,55 @@ def _everything(connection: Connection) -> list[object]:
     return [tuple(row) for table in tables for row in connection.execute(select(table))]
 
 
-async def test_a_session_ends_idle_and_absolutely(either: Database) -> None:
-    await add(either, operator())
-    await either.write(_enter)
-    assert await who(either, NOW + 2 * HOUR - 1)
-    assert await who(either, NOW + 2 * HOUR) is None
+async def test_a_session_ends_idle_and_absolutely(database: Database) -> None:
+    await add(database, operator())
+    await database.write(_enter)
+    assert await who(database, NOW + 2 * HOUR - 1)
+    assert await who(database, NOW + 2 * HOUR) is None
     for hour in range(1, 12):
-        await either.write(sign_in.touch, token=TOKEN, now_ms=NOW + hour * HOUR)
-    assert await who(either, NOW + 12 * HOUR - 1)
-    assert await who(either, NOW + 12 * HOUR) is None
+        await database.write(sign_in.touch, token=TOKEN, now_ms=NOW + hour * HOUR)
+    assert await who(database, NOW + 12 * HOUR - 1)
+    assert await who(database, NOW + 12 * HOUR) is None
 
 
-async def test_a_new_sign_in_takes_a_new_token_and_ends_the_old(either: Database) -> None:
-    await add(either, operator())
-    await either.write(_enter)
+async def test_a_new_sign_in_takes_a_new_token_and_ends_the_old(database: Database) -> None:
+    await add(database, operator())
+    await database.write(_enter)
     other = new_token(b"y" * 32)
-    await either.write(_enter, token=other, replaces=TOKEN)
-    assert await who(either, NOW + 1) is None
-    assert await who(either, NOW + 1, other)
-    await either.write(sign_in.end_session, token=other, now_ms=NOW + 2)
-    assert await who(either, NOW + 3, other) is None
+    await database.write(_enter, token=other, replaces=TOKEN)
+    assert await who(database, NOW + 1) is None
+    assert await who(database, NOW + 1, other)
+    await database.write(sign_in.end_session, token=other, now_ms=NOW + 2)
+    assert await who(database, NOW + 3, other) is None
     assert form_token(TOKEN) != form_token(other)
 
 
 @pytest.mark.parametrize("deed", ["disable", "role", "password"])
-async def test_a_changed_operator_is_signed_out(either: Database, deed: str) -> None:
-    await add(either, operator(), operator("boss", "administrator"))
-    await either.write(_enter)
+async def test_a_changed_operator_is_signed_out(database: Database, deed: str) -> None:
+    await add(database, operator(), operator("boss", "administrator"))
+    await database.write(_enter)
     if deed == "disable":
-        await either.write(
+        await database.write(
             service.set_disabled, SYSTEM, operator_id="id-li.na", disabled=True, now_ms=NOW + 1
         )
     elif deed == "role":
-        await either.write(
+        await database.write(
             service.set_role, SYSTEM, operator_id="id-li.na", role="auditor", now_ms=NOW + 1
         )
     else:
-        await either.write(
+        await database.write(
             service.set_password, SYSTEM, operator_id="id-li.na", password_hash="new", now_ms=NOW
         )
-    assert await who(either, NOW + 2) is None
+    assert await who(database, NOW + 2) is None
     expected = Refusal.sign_in_wrong if deed == "disable" else None
     again = new_token(b"z" * 32)
-    assert await either.write(_enter, token=again, at_ms=NOW + 3) is expected
+    assert await database.write(_enter, token=again, at_ms=NOW + 3) is expected
 
 
-async def test_changing_ones_own_password_keeps_this_session(either: Database) -> None:
-    await add(either, operator())
-    await either.write(_enter)
-    await either.write(
+async def test_changing_ones_own_password_keeps_this_session(database: Database) -> None:
+    await add(database, operator())
+    await database.write(_enter)
+    await database.write(
         service.set_password,
         SYSTEM,
         operator_id="id-li.na",
@@ -181,7 +181,7 @@ async def test_changing_ones_own_password_keeps_this_session(either: Database) -
         keep_token_hash=token_hash(TOKEN),
         now_ms=NOW,
     )
-    assert await who(either, NOW + 1)
+    assert await who(database, NOW + 1)
 
 
 async def test_the_last_administrator_stays(either: Database) -> None:
@@ -211,28 +211,28 @@ async def test_guessing_is_counted_even_in_parallel(either: Database) -> None:
     assert await either.write(_enter, address="10.9.9.9", at_ms=later) is None
 
 
-async def test_right_passwords_are_not_counted_as_guesses(either: Database) -> None:
-    await add(either, operator())
+async def test_right_passwords_are_not_counted_as_guesses(database: Database) -> None:
+    await add(database, operator())
     for n in range(sign_in.GUESSES_A_LOGIN + 1):
         token = new_token(bytes([n]) * 32)
-        assert await either.write(_enter, token=token, address="10.8.8.8") is None
+        assert await database.write(_enter, token=token, address="10.8.8.8") is None
 
 
-async def test_a_stranger_cannot_lock_the_owner_out(either: Database) -> None:
-    await add(either, operator())
-    assert await either.write(_enter) is None
+async def test_a_stranger_cannot_lock_the_owner_out(database: Database) -> None:
+    await add(database, operator())
+    assert await database.write(_enter) is None
     for _ in range(12):
-        await either.write(_enter, right=False, address="10.6.6.6")
-    assert await either.write(_enter, address="10.6.6.6") is Refusal.sign_in_throttled
+        await database.write(_enter, right=False, address="10.6.6.6")
+    assert await database.write(_enter, address="10.6.6.6") is Refusal.sign_in_throttled
     again = new_token(b"z" * 32)
-    assert await either.write(_enter, token=again) is None
+    assert await database.write(_enter, token=again) is None
 
 
-async def test_one_address_cannot_guess_at_many_logins(either: Database) -> None:
+async def test_one_address_cannot_guess_at_many_logins(database: Database) -> None:
     def guess(connection: Connection, n: int) -> Refusal | None:
         return _enter(connection, f"login{n}")
 
-    said = [await either.write(guess, n) for n in range(sign_in.GUESSES_AN_ADDRESS + 1)]
+    said = [await database.write(guess, n) for n in range(sign_in.GUESSES_AN_ADDRESS + 1)]
     assert said == [Refusal.sign_in_wrong] * 50 + [Refusal.sign_in_throttled]
 
 
