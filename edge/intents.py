@@ -126,8 +126,8 @@ def _take_credit(draft: Draft, intent: Intent, body: CreditBody) -> None:
     known = draft.purse(purse_id)
     if any(r.reservation_id not in known.purse.reservations for r in wanted.reservations):
         # A reservation is answered from what is available now, not at the last interval's end.
-        fresh = [p for p in draft.points_of(purse_id) if draft.is_fresh(draft.points[p])]
-        metering.close(draft, fresh, "evidence")
+        used = [p for p in draft.points_of(purse_id) if _has_used(draft, p)]
+        metering.close(draft, used, "evidence")
         known = draft.purse(purse_id)
     adoption = credit.adopt(known.purse, wanted, known.answered)
     if isinstance(adoption, Refusal):
@@ -154,6 +154,11 @@ def _take_credit(draft: Draft, intent: Intent, body: CreditBody) -> None:
         )
     _remember(draft, intent, None)
     _follow_state(draft, purse_id, before=known.purse.state)
+
+
+def _has_used(draft: Draft, point_id: str) -> bool:
+    point = draft.points[point_id]
+    return draft.is_fresh(point) and point.provisional_ticks > 0
 
 
 def _refuse_credit(draft: Draft, intent: Intent, refusal: Refusal) -> None:

@@ -71,7 +71,7 @@ def _close_at_boundary(draft: Draft) -> None:
 
 
 def _has_crossed(draft: Draft, point: Point) -> bool:
-    if point.reading is None or not point.boundary_ms:
+    if point.reading is None or not 0 < point.boundary_ms <= draft.now.at_ms:
         return False
     return draft.settled(point.reading.stamp).at_ms >= point.boundary_ms
 

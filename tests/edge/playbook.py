@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from domain.instants import MINUTE_MS, Stamp, Trust
+from domain.instants import DAY_MS, MINUTE_MS, Stamp, Trust
 from domain.supply import Relay
 from domain.wire.intents import (
     Body,
@@ -40,6 +40,9 @@ PROFILES = load_all(default_directory())
 GATEWAY = "gw-1"
 CHINA = 480  # minutes east of UTC
 START_MS = int(datetime(2026, 3, 2, 0, 5, tzinfo=UTC).timestamp()) * 1000  # a Monday, 08:05 there
+
+PATIENT = Rules(gateway_id=GATEWAY, software="test", lost_ms=30 * DAY_MS)  # time may jump
+PROMPT = Rules(gateway_id=GATEWAY, software="test")  # the gateway's own patience
 
 FLAT = {
     "effective_from_ms": 0,
@@ -130,7 +133,7 @@ class Playbook:
         install: bool = True,
     ) -> None:
         self.kept = Kept(Recollection(Series("j" * 26, "first", None, boot=1)))
-        self.rules = rules or Rules(gateway_id=GATEWAY, software="test")
+        self.rules = rules or PATIENT
         self.stored: dict[tuple[str, str, int], Intent] = {}
         self.picture: Picture = begin(self.kept.known, (), profiles=PROFILES, rules=self.rules)
         self.at_ms, self.mono_ms, self.trust, self.boot = start_ms, 0, trust, 1
@@ -345,6 +348,11 @@ class Playbook:
         memory = self.picture.points[point_id].memory
         assert memory is not None
         return memory
+
+    def memory_relay(self, point_id: str) -> str:
+        """Where the relay stands as far as the gateway knows."""
+        memory = self.picture.points[point_id].memory
+        return "unknown" if memory is None else memory.relay.value
 
     def charged_ticks(self, purse_id: str = "purse1") -> int:
         return self.picture.purses[purse_id].purse.charged_ticks

@@ -10,7 +10,7 @@ from domain.wire.intents import PolicyBody
 from edge.effects import Persist, SwitchRelay
 from edge.events import RelayMoved
 from edge.picture import Rules
-from tests.edge.playbook import GATEWAY, Playbook, at, place
+from tests.edge.playbook import GATEWAY, PROMPT, Playbook, at, place
 
 CLOSED, OPEN = Relay.closed, Relay.open
 
@@ -135,7 +135,7 @@ def test_killed_before_the_commit_the_room_is_decided_anew() -> None:
 
 
 def test_a_meter_that_comes_back_from_a_power_cut_is_set_again() -> None:
-    book = Playbook()
+    book = Playbook(rules=PROMPT)
     book.open_room()
     run_out(book)
     for _ in range(70):

@@ -1,0 +1,403 @@
+"""What the centre wants: taken once, refused in words, and never carried out late."""
+
+from typing import Any
+
+import pytest
+
+from domain.instants import HOUR_MS, MINUTE_MS, Trust
+from domain.supply import Relay, State
+from domain.wire.intents import (
+    CalendarBody,
+    Intent,
+    KeysBody,
+    PolicyBody,
+    SupplyBody,
+    TariffBody,
+    TextBody,
+)
+from domain.wire.messages import Watermark
+from edge.effects import HeedWatermark, Persist, RebuildBuses, StoreIntent
+from edge.events import IntentArrived, SeriesStarted, WatermarkArrived
+from edge.memory import Series
+from tests.edge.playbook import FLAT, PEAK_AT_NOON, Playbook, at, bus, place
+
+# --- credit --------------------------------------------------------------------------------------
+
+
+@pytest.mark.clause("credit-2")
+def test_old_and_repeated_credit_has_no_effect_and_is_counted() -> None:
+    book = Playbook()
+    book.open_room(fen=5_000)
+    for version in (1, 1):
+        book.credit("purse1", 9_000, count=2, version=version)
+    book.expect_silence()
+    assert book.picture.old_intents == 2
+    assert book.picture.purses["purse1"].purse.granted_fen == 5_000
+
+
+@pytest.mark.clause("credit-2", "credit-4")
+@pytest.mark.parametrize(
+    ("fen", "count", "reason"),
+    [
+        (9_000, 0, "count_behind"),
+        (9_000, 1, "other_total_at_count"),
+        (4_000, 2, "lowers_credit"),
+    ],
+)
+def test_credit_that_no_honest_books_can_send_is_refused_once(
+    fen: int, count: int, reason: str
+) -> None:
+    book = Playbook()
+    book.open_room(fen=5_000)
+    version = book.credit("purse1", fen, count=count)
+    book.expect(
+        "intent_taken",
+        intent_kind="credit",
+        key="purse1",
+        version=version,
+        outcome="refused",
+        reason=reason,
+    )
+    book.expect_no("credit_taken")
+    book.unheard.clear()
+    book.credit("purse1", fen, count=count, version=version)
+    book.expect_silence()
+    assert book.picture.purses["purse1"].purse.granted_fen == 5_000
+    book.credit("purse1", 6_000, count=2)
+    book.expect("credit_taken", granted_fen=6_000, count=2)
+    assert book.codes("purse1") == set()
+
+
+@pytest.mark.clause("credit-3")
+def test_a_reservation_is_answered_once_from_what_is_available_now() -> None:
+    book = Playbook()
+    book.open_room(fen=5_000)
+    book.burn("p1", 840)
+    book.burn("p1", 10)  # 42.50 of 50.00 used; the last of it is read and not charged yet
+    book.unheard.clear()
+    book.credit("purse1", 5_000, reservations={"r1": 751, "r2": 400})
+    book.expect("charges")
+    book.expect("credit_taken", granted_fen=5_000)
+    book.expect("reservation_answered", reservation_id="r1", accepted=False)
+    book.expect(
+        "reservation_answered", reservation_id="r2", accepted=True, available_ticks=35_000_000
+    )
+    book.unheard.clear()
+    book.credit("purse1", 5_000, reservations={"r1": 751, "r2": 400})
+    book.expect_no("reservation_answered")
+    book.restart()
+    book.credit("purse1", 4_600, count=2, reservations={"r1": 751})
+    book.expect("credit_taken", granted_fen=4_600, count=2)
+    book.expect_no("reservation_answered")
+    book.credit("purse1", 4_600, count=2)
+    book.credit("purse1", 4_600, count=2, reservations={"r1": 50})
+    book.expect_no("reservation_answered")
+
+
+def test_a_reversal_below_zero_darkens_the_room_by_the_rules() -> None:
+    book = Playbook()
+    book.open_room(fen=5_000)
+    book.burn("p1", 600)
+    book.credit("purse1", 5_000, reservations={"r1": 5_000}, purpose="reversal_below_zero")
+    book.expect("reservation_answered", accepted=True, available_ticks=-300_000_000)
+    assert book.reads == ["p1"]
+    book.wait(300).poll("p1", 100_600)
+    book.wait(300).poll("p1", 100_600)
+    book.expect("supply_decided", to="tripped")
+
+
+def test_answers_and_purse_are_kept_in_one_commit() -> None:
+    book = Playbook()
+    book.open_room(fen=5_000)
+    book.credit("purse1", 5_000, reservations={"r1": 100})
+    commits = [e.commit for e in book.effects if isinstance(e, Persist)]
+    assert len(commits) == 1
+    assert {f.kind for f in commits[0].facts} >= {"credit_taken", "reservation_answered"}
+    assert commits[0].purses[0].answered == {"r1": True}
+    assert commits[0].taken[0].version == 2
+
+
+def test_credit_may_come_before_the_installation() -> None:
+    book = Playbook(install=False)
+    book.credit("purse1", 5_000)
+    book.expect("credit_taken")
+    book.install(place(1))
+    book.poll("p1", 100_000)
+    book.expect("supply_decided", to="on")
+
+
+# --- closing -------------------------------------------------------------------------------------
+
+
+def test_a_purse_closes_after_two_equal_reads_and_charges_nothing_more() -> None:
+    book = Playbook()
+    book.open_room(fen=5_000)
+    book.burn("p1", 100)
+    book.reads.clear()
+    book.credit("purse1", 5_000, state="closing")
+    assert book.reads == ["p1"]
+    book.expect_no("purse_closed")
+    book.wait(500).poll("p1", 100_101)
+    book.wait(500).poll("p1", 100_102)
+    book.expect_no("purse_closed")
+    book.wait(500).poll("p1", 100_102)
+    final = book.expect("readings", purpose="final", total_wh=[100_102])
+    charges = book.expect("charges", to_wh=[100_102])
+    closed = book.expect("purse_closed", charged_ticks=102 * 500_000, granted_fen=5_000)
+    assert closed["final_seq"] == charges["seq"] == final["seq"] + 1
+    book.expect("supply_decided", to="held_off")
+    book.expect_switch("p1", Relay.open)
+    book.relay_moves()
+    book.unheard.clear()
+    book.wait(HOUR_MS).poll("p1", 100_202)
+    book.expect_no("charges", "purse_closed")
+    book.restart()
+    book.wait(HOUR_MS).poll("p1", 100_302)
+    book.expect_no("charges", "purse_closed")
+    book.credit("purse1", 5_000, count=2, state="closed")
+    book.expect("supply_decided", to="not_opened", reason="vacant")
+
+
+def test_a_load_that_never_rests_is_switched_off_to_close() -> None:
+    book = Playbook()
+    book.open_room(fen=50_000)
+    book.credit("purse1", 50_000, state="closing")
+    for n in range(1, 20):
+        book.wait(3_500).poll("p1", 100_000 + 10 * n)
+    book.expect("supply_decided", to="held_off")
+    book.expect_no("purse_closed")
+    book.relay_moves()
+    for _ in range(2):
+        book.wait(3_500).poll("p1", 100_195)
+    book.expect("purse_closed", charged_ticks=195 * 500_000)
+
+
+def test_a_room_of_a_closed_purse_begins_anew_with_the_next() -> None:
+    book = Playbook()
+    book.open_room(fen=5_000)
+    book.credit("purse1", 5_000, state="closing")
+    for _ in range(2):
+        book.wait(500).poll("p1", 100_000)
+    book.relay_moves()
+    book.wait(500).poll("p1", 100_002)
+    book.unheard.clear()
+    book.install(place(1, purse_id="next"))
+    book.expect("readings", purpose="opening", total_wh=[100_002])
+    book.credit("next", 5_000)
+    book.expect("supply_decided", **{"from": "held_off", "to": "on"})
+    book.expect_switch("p1", Relay.closed)
+
+
+# --- time and words ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("trust", "late_ms", "reason"),
+    [
+        (Trust.synchronised, 1, "expired"),
+        (Trust.unknown, -HOUR_MS, "clock_unknown"),
+        (Trust.meter, -HOUR_MS, None),
+    ],
+)
+def test_an_order_is_never_carried_out_late(trust: Trust, late_ms: int, reason: str | None) -> None:
+    book = Playbook(trust=trust)
+    book.open_room()
+    body = SupplyBody.model_validate({"mode": "force_off"})
+    version = book.intend(body, "p1", expires_at_ms=book.at_ms - late_ms)
+    outcome = "held" if reason is None else "refused"
+    book.expect("intent_taken", outcome=outcome, reason=reason or "", version=version)
+    assert bool(book.switches) is (reason is None)
+
+
+@pytest.mark.parametrize(
+    ("body", "key"),
+    [
+        (TextBody(phone="13800000000", body="…", not_after_ms=2**50), "t1"),
+        (KeysBody(epoch=2, overlap_until_ms=2**50), "gw-1"),
+    ],
+)
+def test_what_this_software_cannot_do_is_refused_in_words(body: Any, key: str) -> None:
+    book = Playbook()
+    book.unheard.clear()
+    book.intend(body, key)
+    book.expect("intent_taken", outcome="refused", reason="not_supported")
+    book.intend(body, key, version=1)
+    book.expect_silence()
+
+
+@pytest.mark.clause("intents-2")
+def test_a_body_that_is_not_one_is_refused_by_name() -> None:
+    book = Playbook()
+    book.unheard.clear()
+    intent = Intent.of(
+        SupplyBody.model_validate({"mode": "prepaid"}), key="p1", version=7, issued_at_ms=1
+    ).model_copy(update={"body": {"mode": "brighter"}})
+    book.turn(IntentArrived(intent))
+    taken = book.expect("intent_taken", key="p1", version=7, outcome="refused")
+    assert taken["reason"].startswith("bad_body: mode")
+
+
+def test_an_order_for_a_point_that_is_not_installed_yet_waits_for_it() -> None:
+    book = Playbook(install=False)
+    book.supply("p1", mode="force_off")
+    book.expect("intent_taken", outcome="held")
+    book.restart()
+    book.install(place(1))
+    book.poll("p1", 100_000)
+    book.expect("supply_decided", to="held_off")
+    book.expect_switch("p1", Relay.open)
+
+
+# --- installation, prices, calendar ---------------------------------------------------------------
+
+
+def test_a_faulty_point_is_named_and_the_others_are_taken() -> None:
+    book = Playbook(install=False)
+    book.unheard.clear()
+    book.install(
+        place(1),
+        place(2, profile="unheard-of"),
+        place(3, bus_id="bus-9"),
+        place(4, address=5),
+        place(5),
+        place(6, meter_id="7"),
+        place(7, meter_id="7"),
+    )
+    refused = {f["point_id"] for f in book.unheard if f["kind"] == "settings_applied"}
+    assert refused == {"p2", "p3", "p4", "p5", "p6", "p7"}
+    details = {f["subject_id"]: f["detail"] for f in book.unheard if f["kind"] == "alarm_raised"}
+    assert "unheard-of" in details["p2"]
+    assert "bus-9" in details["p3"]
+    assert "5" in details["p4"]
+    book.expect("intent_taken", intent_kind="installation", outcome="held")
+    assert list(book.picture.points) == ["p1"]
+    assert [p.point_id for p in book.rebuilt[-1].points] == ["p1"]
+    book.unheard.clear()
+    book.install(place(1), place(2))
+    book.expect("alarm_cleared", code="installation_fault", subject_id="p2")
+    assert list(book.picture.points) == ["p1", "p2"]
+
+
+def test_another_gateways_installation_is_refused() -> None:
+    book = Playbook()
+    body = book.picture.installation
+    assert body is not None
+    book.unheard.clear()
+    book.intend(body, "gw-2")
+    book.expect("intent_taken", outcome="refused", reason="other_gateway")
+
+
+def test_the_file_is_written_before_the_intent_is_said_to_be_held() -> None:
+    book = Playbook()
+    book.install(place(1), place(2))
+    order = [type(effect) for effect in book.effects]
+    assert order.index(StoreIntent) < order.index(Persist) < order.index(RebuildBuses)
+
+
+def test_buses_are_rebuilt_only_when_the_wiring_changes() -> None:
+    book = Playbook(place(1, purse_id=None))
+    assert len(book.rebuilt) == 1
+    book.install(place(1, purse_id="new", policy_id="other"))
+    assert len(book.rebuilt) == 1
+    book.install(place(1, address=9))
+    assert len(book.rebuilt) == 2
+    book.install(place(1, address=9), buses=(bus(1),))
+    assert len(book.rebuilt) == 3
+
+
+def test_what_a_point_remembers_outlives_its_leaving_the_installation() -> None:
+    book = Playbook(place(1), place(2))
+    book.open_room("p1")
+    book.burn("p1", 100)
+    book.install(place(2))
+    book.expect("readings", purpose="final", point_id=["p1"])
+    book.expect("charges", to_wh=[100_100])
+    book.restart(off_ms=MINUTE_MS)
+    book.install(place(1), place(2))
+    book.poll("p1", 100_150)
+    book.expect_no("meter_seen")
+    book.until(at(8, 30)).poll("p1", 100_150)
+    book.expect("charges", from_wh=[100_100], to_wh=[100_150])
+
+
+def test_a_start_knows_what_is_installed_without_a_word_from_the_centre() -> None:
+    book = Playbook(place(1), tariff=PEAK_AT_NOON)
+    book.open_room(fen=90_000)
+    before = book.picture
+    book.restart()
+    assert book.picture.installation == before.installation
+    assert book.picture.pricings == before.pricings
+    assert book.picture.policies == before.policies
+    assert book.picture.taken == before.taken
+    assert book.memory().state is State.on
+
+
+@pytest.mark.clause("intents-5")
+def test_a_price_changes_from_its_start_on_and_the_past_stays() -> None:
+    book = Playbook()
+    book.open_room(fen=50_000)
+    dearer = {**FLAT, "effective_from_ms": at(8, 15), "price_e4": [[1_000_000]]}
+    book.intend(TariffBody.model_validate(dearer), "dorm")
+    book.expect("intent_taken", intent_kind="tariff", outcome="held")
+    book.until(at(8, 14, 59)).poll("p1", 100_300)
+    book.until(at(8, 15, 1)).poll("p1", 100_302)
+    book.expect("readings", purpose="boundary")
+    row = book.expect("charges", tariff_version=[2])
+    assert [(p["price_e4"], p["estimated"]) for p in row["parts"][0]] == [
+        (500_000, True),
+        (1_000_000, True),
+    ]
+    book.unheard.clear()
+    cheaper = {**dearer, "price_e4": [[1]]}
+    book.intend(TariffBody.model_validate(cheaper), "dorm")
+    book.expect("intent_taken", outcome="refused", reason="tariff_in_the_past")
+    again = TariffBody.model_validate(dearer)  # the same prices under restored books
+    book.intend(again, "dorm", version=2**32 + 1)
+    book.expect("intent_taken", outcome="held")
+
+
+def test_an_unsound_price_table_is_refused_with_what_is_wrong() -> None:
+    book = Playbook()
+    book.unheard.clear()
+    torn = {**FLAT, "day_types": {"workday": [(30, 3)]}}
+    book.intend(TariffBody.model_validate(torn), "dorm")
+    taken = book.expect("intent_taken", outcome="refused")
+    assert "start_min" in taken["reason"]
+    assert not [e for e in book.effects if isinstance(e, StoreIntent)]
+
+
+def test_a_new_policy_and_a_new_calendar_are_followed_at_once() -> None:
+    weekend = {**PEAK_AT_NOON, "day_types": {"workday": [(0, 4)], "holiday": [(0, 2)]}}
+    book = Playbook(tariff=weekend)
+    book.open_room(fen=90_000)
+    book.burn("p1", 100)
+    assert book.picture.points["p1"].provisional_ticks == 100 * 300_000
+    book.intend(CalendarBody(days={"2026-03-02": "holiday"}), "site")
+    assert book.picture.points["p1"].provisional_ticks == 100 * 900_000
+    book.intend(PolicyBody(alarm_1_fen=89_200, alarm_2_fen=100), "dorm")
+    book.expect("alarm_raised", code="alarm_1")
+    book.expect("supply_decided", to="warned", policy_version=2)
+
+
+# --- watermark and series ------------------------------------------------------------------------
+
+
+def test_a_watermark_is_passed_to_the_journal() -> None:
+    book = Playbook()
+    mark = Watermark(
+        journal_id="j" * 26, books_epoch=0, held_seq=1, safe_seq=1, chain="0" * 32, centre_at_ms=1
+    )
+    assert HeedWatermark(mark) in book.turn(WatermarkArrived(mark))
+
+
+def test_a_new_series_begins_with_the_word_where_it_comes_from() -> None:
+    book = Playbook()
+    book.open_room()
+    series = Series("n" * 26, "rolled_back", "j" * 26, boot=1)
+    book.kept.known = book.kept.known.__class__(series)
+    polled = book.wait(MINUTE_MS).polled("p1", 100_010)
+    book.turn(SeriesStarted(series), polled)
+    opened = book.expect("journal_opened", seq=1, reason="rolled_back")
+    assert opened["previous_journal_id"] == "j" * 26
+    alarm = book.expect("alarm_raised", code="journal_rolled_back", subject_id="gw-1")
+    assert alarm["alarm_id"] == f"{'n' * 26}-2"
