@@ -55,6 +55,7 @@ class Database:
 
     def __init__(self, storage: _Storage) -> None:
         self._storage = storage
+        self._listeners: list[Callable[[], None]] = []
 
     @classmethod
     async def open(cls, url: str, *, access: Access = "serve") -> "Database":
@@ -97,13 +98,23 @@ class Database:
         cancelled caller does not know whether it was committed; a request id makes asking again
         safe.
         """
-        return await self._storage.write(lambda connection: f(connection, *args, **kwargs))
+        result = await self._storage.write(lambda connection: f(connection, *args, **kwargs))
+        for listener in self._listeners:
+            listener()
+        return result
 
     async def read(
         self, f: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run f(connection, …) on a read-only connection: all it selects is of one moment."""
         return await self._storage.read(lambda connection: f(connection, *args, **kwargs))
+
+    def on_commit(self, listener: Callable[[], None]) -> None:
+        """Call `listener` on the event loop after every commit of this process; it must not fail.
+
+        A hint for those who wait: a cancelled caller's commit is not announced.
+        """
+        self._listeners.append(listener)
 
     async def close(self) -> None:
         """Finish what runs, then close every connection and release the lock."""

@@ -1,0 +1,65 @@
+"""What is to be said to the gateways: the newest message of every topic, sealed when it is sent.
+
+A later watermark or a later version of an intent takes the place of one that was not sent yet.
+This module knows neither MQTT nor the database.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from domain.wire.envelope import Sealer
+from domain.wire.topics import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    gateway_id: str
+    kind: Kind
+    data: bytes
+
+
+class Sending:
+    """Messages that wait for a connection. All methods run on the event loop."""
+
+    def __init__(self, random_bytes: Callable[[int], bytes]) -> None:
+        self._random_bytes = random_bytes
+        self._sealers: dict[str, tuple[int, Sealer]] = {}
+        self._waiting: OrderedDict[str, _Message] = OrderedDict()
+        self._something = asyncio.Event()
+
+    def seal_under(self, gateway_id: str, secrets: Mapping[int, bytes], epoch: int | None) -> bool:
+        """Seal for a gateway under this epoch (None: it is not spoken to). Whether that is new."""
+        known = self._sealers.get(gateway_id)
+        if epoch is None:
+            return self._sealers.pop(gateway_id, None) is not None
+        if known is not None and known[0] == epoch:
+            return False
+        sealer = Sealer(secrets[epoch], epoch, "down", self._random_bytes)
+        self._sealers[gateway_id] = (epoch, sealer)
+        return True
+
+    def put(self, gateway_id: str, kind: Kind, topic: str, data: bytes) -> None:
+        """Say this on its topic; nothing where the gateway is not spoken to."""
+        if gateway_id in self._sealers:
+            self._waiting[topic] = _Message(gateway_id, kind, data)
+            self._something.set()
+
+    def clear(self) -> None:
+        """Forget what waits: the connection is new, and everything will be put again."""
+        self._waiting.clear()
+
+    async def next(self) -> tuple[str, bytes]:
+        """Wait for the oldest message that waits; its topic and its envelope.
+
+        Raises TooLargeError for a message that fits no envelope; it waits no longer.
+        """
+        while True:
+            while not self._waiting:
+                self._something.clear()
+                await self._something.wait()
+            topic, message = self._waiting.popitem(last=False)
+            sealer = self._sealers.get(message.gateway_id)
+            if sealer is not None:  # else it was revoked meanwhile
+                return topic, sealer[1].seal(message.kind, topic, message.data)
