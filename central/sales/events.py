@@ -12,7 +12,8 @@ from typing import Self
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from central import audit, books, outbox
-from central.database import lock_rows, metadata
+from central.database import lock_rows
+from central.metering import tables as metering
 from central.sales import receipts, tables
 from central.sales.receipts import Receipt
 from central.security import Actor
@@ -94,9 +95,7 @@ def _purse(connection: Connection, purse_id: str) -> RowMapping:
 
 def booked_charged_ticks(connection: Connection, purse_id: str) -> int:
     """What the gateway has charged the purse, as far as booked, in ticks."""
-    states = metadata.tables.get("purse_states")
-    if states is None:
-        return 0
+    states = metering.purse_states
     ticks = connection.scalar(select(states.c.charged_ticks).where(states.c.purse_id == purse_id))
     return int(ticks or 0)
 

@@ -81,7 +81,7 @@ def point(room_id: str, address: int, /, **changed: Any) -> rooms.NewPoint:
         "gateway_id": "g1",
         "bus_id": "u1",
         "address": address,
-        "meter_id": f"{address:012d}",
+        "meter_id": f"{address:04d}22305470",
         "profile": "ddsy1352-nk",
         "tariff_id": "flat",
         "policy_id": "usual",

@@ -56,14 +56,14 @@ async def test_a_gateway_is_told_of_its_meters_once(
         ("u1", "/dev/b1", 9_600, "N")
     ]
     assert [place.point_id for place in body.points] == list(campus.point_ids)
-    assert [place.meter_id for place in body.points] == ["000000000001", "000000000002"]
+    assert [place.meter_id for place in body.points] == ["000122305470", "000222305470"]
     assert body.utc_offsets[-1][1] == 480
 
 
 @pytest.mark.parametrize(
     ("changed", "refusal"),
     [
-        ({"meter_id": "000000000001"}, Refusal.already_exists),
+        ({"meter_id": "000122305470"}, Refusal.already_exists),
         ({"address": 1}, Refusal.already_exists),
         ({"circuit": "light"}, Refusal.already_exists),
         ({"meter_id": "no meter"}, Refusal.meter_number_malformed),

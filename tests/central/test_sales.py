@@ -55,7 +55,7 @@ async def test_a_sale_leaves_every_trace(either: Database) -> None:
     assert (receipt.site, receipt.payer, receipt.operator) == ("东区学生公寓", "周子涵", "王丽")
     line = receipt.lines[0]
     assert (line.item_zh, line.room, line.method_zh) == ("售电", "1号楼 101", "现金")
-    assert (line.meter_ids, line.remark) == (("000000000001",), "第二次")
+    assert (line.meter_ids, line.remark) == (("000122305470",), "第二次")
 
     def look(connection: Connection) -> tuple[Any, ...]:
         check_books(connection)

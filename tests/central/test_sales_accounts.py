@@ -208,8 +208,8 @@ async def test_several_meters_share_a_purse_or_have_one_each(database: Database)
         return {row.meter_id: row.purse_id for row in rows}
 
     purses = await database.read(purse_of)
-    assert purses["000000000001"] == purses["77"] == shared.purse_ids[0]
-    assert (purses["000000000002"], purses["78"]) == apart.purse_ids
+    assert purses["000122305470"] == purses["77"] == shared.purse_ids[0]
+    assert (purses["000222305470"], purses["78"]) == apart.purse_ids
 
 
 async def test_a_shared_purse_stays_on_one_gateway(database: Database) -> None:

@@ -7,10 +7,11 @@ from sqlalchemy import Connection, insert, select
 
 from central import audit, books
 from central.database import Database
+from central.metering.tables import purse_states
 from central.sales import service as sales
-from central.sales import tables
 from domain.ledger import Kind, Method
 from domain.refusals import Refusal
+from domain.units import TICKS_PER_FEN
 from tests.central.campus import CASHIER, NOW_MS, SUPERVISOR, build, ids, open_room
 from tests.central.sound import check_books
 
@@ -262,12 +263,8 @@ async def test_consumption_lowers_what_can_be_refunded(database: Database) -> No
     bought = await database.write(stand)
 
     def burn(connection: Connection) -> None:
-        states = tables.purses.metadata.tables["purse_states"]
-        row = {"purse_id": bought.purse_id, "charged_ticks": 3_000 * 100_000}
-        for column in states.columns:
-            if not column.nullable:
-                row.setdefault(column.name, 0)
-        connection.execute(insert(states).values(row))
+        row = {"purse_id": bought.purse_id, "charged_ticks": 3_000 * TICKS_PER_FEN}
+        connection.execute(insert(purse_states).values(row | {"at_ms": NOW_MS}))
 
     await database.write(burn)
     assert await database.write(refund, bought.purse_id, 2_001) is Refusal.exceeds_balance
