@@ -97,6 +97,7 @@ class LocalDoor:
 
     def _point(self, picture: Picture, point: Point) -> dict[str, Any]:
         memory, reading, purse_id = point.memory, point.reading, point.place.purse_id
+        purse = None if purse_id is None else picture.purses.get(purse_id)
         return {
             "point_id": point.point_id,
             "meter_id": point.place.meter_id,
@@ -112,6 +113,9 @@ class LocalDoor:
             "current_ca": None if reading is None else reading.snapshot.current_ca,
             "relay": Relay.unknown if reading is None else reading.snapshot.relay,
             "supply": None if memory is None else memory.state,
+            "purse_id": purse_id,
+            "purse_version": None if purse is None else purse.purse.version,
+            "purse_count": None if purse is None else purse.purse.count,
             "available_ticks": None if purse_id is None else available_ticks(picture, purse_id),
         }
 

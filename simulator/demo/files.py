@@ -10,10 +10,10 @@ import re
 import secrets
 import socket
 import string
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from central.gateways.broker_rules import acl_text, password_line
 from domain.wire.envelope import gateway_secret
 from edge.meters import profile as profiles
 from simulator.demo.plan import CELL_ID, PROFILE, SITE_ID, SITE_NAME, Plan
@@ -245,17 +245,15 @@ def _broker(folder: Folder, plan: Plan, ports: Ports) -> None:
     """mosquitto on loopback: a password for each user, a block of rights for each gateway."""
     home = folder.broker_conf.parent
     passwords = home / "passwords"
+    gateway_ids = [plan.gateway_id(building) for building in plan.building_numbers()]
     users = {CENTRE_USER: folder.root / "secrets" / CENTRE_USER}
-    users |= {
-        plan.gateway_id(b): folder.root / plan.gateway_id(b) / "password"
-        for b in plan.building_numbers()
-    }
-    _private(
-        passwords, "".join(f"{user}:{path.read_text()}\n" for user, path in users.items()).encode()
-    )
-    subprocess.run(["mosquitto_passwd", "-U", str(passwords)], check=True, capture_output=True)
-    passwords.chmod(0o600)
-    _private(folder.broker_acl, _acl(plan).encode())
+    users |= {gateway_id: folder.root / gateway_id / "password" for gateway_id in gateway_ids}
+    lines = [
+        password_line(u, path.read_text(), secrets.token_bytes(12)) for u, path in users.items()
+    ]
+    _private(passwords, "".join(lines).encode())
+    rights = acl_text(gateway_ids, cell_id=CELL_ID, centre_user=CENTRE_USER)
+    _private(folder.broker_acl, rights.encode())
     folder.broker_conf.write_text(f"""\
 listener {ports.mqtt} 127.0.0.1
 allow_anonymous false
@@ -268,23 +266,5 @@ log_dest stderr
 log_type error
 log_type warning
 log_type notice
-{f"user {_user()}" if os.geteuid() == 0 else ""}
+{"user root" if os.geteuid() == 0 else ""}
 """)
-
-
-def _user() -> str:
-    return "root"
-
-
-def _acl(plan: Plan) -> str:
-    blocks = [
-        f"user {CENTRE_USER}\ntopic read wl1/{CELL_ID}/+/up/#\ntopic write wl1/{CELL_ID}/+/down/#\n"
-    ]
-    for building in plan.building_numbers():
-        gateway_id = plan.gateway_id(building)
-        blocks.append(
-            f"user {gateway_id}\n"
-            f"topic write wl1/{CELL_ID}/{gateway_id}/up/#\n"
-            f"topic read wl1/{CELL_ID}/{gateway_id}/down/#\n"
-        )
-    return "\n".join(blocks)

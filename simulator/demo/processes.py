@@ -30,11 +30,12 @@ class StartFault(Exception):  # noqa: N818 - faults are called faults throughout
 
 @dataclass(slots=True)
 class Child:
-    """One process of the campus and the log it writes."""
+    """One process of the campus, the log it writes and the folder it runs in."""
 
     name: str
     argv: Sequence[str]
     log: Path
+    home: Path
     process: subprocess.Popen[bytes] | None = None
 
     def start(self, environment: Mapping[str, str]) -> None:
@@ -48,6 +49,7 @@ class Child:
                 start_new_session=True,
                 preexec_fn=_die_with_parent,
                 env=dict(environment),
+                cwd=self.home,
             )
 
     @property
@@ -111,7 +113,7 @@ class Fleet:
         return [self.plan.gateway_id(building) for building in self.plan.building_numbers()]
 
     def _add(self, name: str, argv: Sequence[str]) -> None:
-        self.children[name] = Child(name, argv, self.folder.log(name))
+        self.children[name] = Child(name, argv, self.folder.log(name), self.folder.root)
 
     def __getitem__(self, name: str) -> Child:
         return self.children[name]

@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -130,11 +131,9 @@ async def _seed(folder: Folder, plan: Plan, logins: dict[str, str]) -> None:
     from central.settings import load
     from simulator.demo import seed
 
-    database = await Database.open(load(folder.central_toml).database.url)
-    try:
+    url = load(folder.central_toml, os.environ).database.url
+    async with await Database.open(url) as database:
         await seed.fill(database, plan, ports_dir=folder.ports_dir, logins=logins, progress=_step)
-    finally:
-        await database.close()
 
 
 def _wait_until_live(fleet: Fleet, url: str) -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from argon2 import PasswordHasher
-from central.gateways import service as gateways
 from sqlalchemy import Connection, func, select
 
 from central.database import Database
+from central.gateways import service as gateways
 from central.people import service as people
 from central.rooms import service as rooms
 from central.rooms.placement import NewPoint, Refused, add_points
@@ -28,7 +28,6 @@ from domain.ledger import Method
 from domain.refusals import Refusal
 from domain.tariff import Rate, Slot, Tariff
 from domain.wire.intents import CalendarBody, PolicyBody, TariffBody
-from simulator.demo.files import KEY_EPOCH
 from simulator.demo.plan import PROFILE, SITE_ID, SITE_NAME, Plan
 
 T = TypeVar("T")
@@ -157,7 +156,6 @@ def _building(
             gateway_id=gateway_id,
             building_id=building_id,
             name=name,
-            key_epoch=KEY_EPOCH,
         )
     )
     for bus in plan.bus_numbers():
