@@ -139,6 +139,7 @@ class Playbook:
         self.at_ms, self.mono_ms, self.trust, self.boot = start_ms, 0, trust, 1
         self.versions: dict[tuple[str, str], int] = {}
         self.effects: tuple[Effect, ...] = ()
+        self.commits: list[Commit] = []
         self.unheard: list[dict[str, Any]] = []
         self.switches: list[SwitchRelay] = []
         self.reads: list[str] = []
@@ -177,6 +178,7 @@ class Playbook:
                     self.stored[intent.kind, intent.key, start] = intent
                 case Persist(commit):
                     self.kept.commit(commit)
+                    self.commits.append(commit)
                     self.unheard += [json.loads(fact.text) for fact in commit.facts]
                 case SwitchRelay():
                     self.switches.append(effect)
