@@ -1,5 +1,6 @@
 """Places and prices: what may be set up, what is refused, and what each gateway is told."""
 
+from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -60,35 +61,39 @@ async def test_a_gateway_is_told_of_its_meters_once(
     assert body.utc_offsets[-1][1] == 480
 
 
-@pytest.mark.parametrize(
-    ("changed", "refusal"),
-    [
-        ({"meter_id": "000122305470"}, Refusal.already_exists),
-        ({"address": 1}, Refusal.already_exists),
-        ({"circuit": "light"}, Refusal.already_exists),
-        ({"meter_id": "no meter"}, Refusal.meter_number_malformed),
-        ({"address": 0}, Refusal.setting_out_of_range),
-        ({"address": 248}, Refusal.setting_out_of_range),
-        ({"ct": 0}, Refusal.setting_out_of_range),
-        ({"room_id": "nowhere"}, Refusal.not_found),
-        ({"bus_id": "u9"}, Refusal.not_found),
-        ({"tariff_id": "free"}, Refusal.not_found),
-        ({"policy_id": "none"}, Refusal.not_found),
-        ({"gateway_id": "G1"}, Refusal.id_malformed),
-        ({"profile": " "}, Refusal.name_missing),
-    ],
-)
-async def test_a_bad_meter_is_named_and_nothing_is_placed(
-    database: Database, changed: dict[str, Any], refusal: Refusal
-) -> None:
+BAD_METERS: list[tuple[dict[str, Any], Refusal]] = [
+    ({"meter_id": "000122305470"}, Refusal.already_exists),
+    ({"address": 1}, Refusal.already_exists),
+    ({"circuit": "light"}, Refusal.already_exists),
+    ({"meter_id": "no meter"}, Refusal.meter_number_malformed),
+    ({"address": 0}, Refusal.setting_out_of_range),
+    ({"address": 248}, Refusal.setting_out_of_range),
+    ({"ct": 0}, Refusal.setting_out_of_range),
+    ({"room_id": "nowhere"}, Refusal.not_found),
+    ({"bus_id": "u9"}, Refusal.not_found),
+    ({"tariff_id": "free"}, Refusal.not_found),
+    ({"policy_id": "none"}, Refusal.not_found),
+    ({"gateway_id": "G1"}, Refusal.id_malformed),
+    ({"profile": " "}, Refusal.name_missing),
+]
+
+
+async def test_a_bad_meter_is_named_and_nothing_is_placed(database: Database) -> None:
     campus = await database.write(stand)
     room_id = campus.room_ids[0]
     good = point(room_id, 40, circuit="air", meter_id="40")
-    bad = point(room_id, 41, **({"circuit": "socket", "meter_id": "41"} | changed))
-    answer = await database.write(rooms.add_points, **WHO, new_id=NEW, points=[good, bad])
-    assert isinstance(answer, rooms.Refused)
-    assert answer.refusal is refusal
-    assert [words.split(":")[0] for words in answer.details] == [f"2 · {bad.meter_id}"]
+    for changed, refusal in BAD_METERS:
+        usual: dict[str, Any] = {
+            "room_id": room_id,
+            "address": 41,
+            "circuit": "socket",
+            "meter_id": "41",
+        }
+        bad = replace(point(room_id, 41), **(usual | changed))
+        answer = await database.write(rooms.add_points, **WHO, new_id=NEW, points=[good, bad])
+        assert isinstance(answer, rooms.Refused), changed
+        assert answer.refusal is refusal, changed
+        assert [words.split(":")[0] for words in answer.details] == [f"2 · {bad.meter_id}"]
     body = await database.read(rooms.installation_body, "g1", now_ms=NOW_MS)
     assert len(body.points) == 2
 
@@ -159,23 +164,18 @@ async def test_a_price_change_starts_later_and_is_sent(
     assert [v.prices_e4[Rate.flat] for v in pricing.versions] == [(5_600,), (6_000,)]
 
 
-@pytest.mark.parametrize(
-    ("start_ms", "refusal"),
-    [
+async def test_a_price_cannot_change_what_was(database: Database) -> None:
+    await database.write(stand)
+    assert await database.write(rooms.set_tariff, **WHO, tariff_id="flat", body=DEARER) == 2
+    for start_ms, refusal in [
         (NOW_MS, Refusal.starts_in_the_past),
         (NOW_MS - HOUR_MS, Refusal.starts_in_the_past),
         (NOW_MS + HOUR_MS, Refusal.starts_too_early),
         (NOW_MS + DAY_MS, Refusal.starts_too_early),
-    ],
-)
-async def test_a_price_cannot_change_what_was(
-    database: Database, start_ms: int, refusal: Refusal
-) -> None:
-    await database.write(stand)
-    assert await database.write(rooms.set_tariff, **WHO, tariff_id="flat", body=DEARER) == 2
-    sooner = DEARER.model_copy(update={"effective_from_ms": start_ms, "price_e4": ((1,),)})
-    answer = await database.write(rooms.set_tariff, **WHO, tariff_id="flat", body=sooner)
-    assert answer is refusal
+    ]:
+        sooner = DEARER.model_copy(update={"effective_from_ms": start_ms, "price_e4": ((1,),)})
+        answer = await database.write(rooms.set_tariff, **WHO, tariff_id="flat", body=sooner)
+        assert answer is refusal, start_ms
 
 
 async def test_a_faulty_price_table_is_refused_in_words(database: Database) -> None:
@@ -220,11 +220,11 @@ async def test_policy_and_calendar_are_sent_to_who_uses_them(
     assert list(pricing.calendar.days.values()) == ["holiday"]
 
 
-@pytest.mark.parametrize(("alarm_1", "alarm_2"), [(500, 500), (500, 600), (500, 0), (-1, -2)])
-async def test_alarms_stand_in_order(database: Database, alarm_1: int, alarm_2: int) -> None:
-    body = PolicyBody(alarm_1_fen=alarm_1, alarm_2_fen=alarm_2)
-    answer = await database.write(rooms.set_policy, **WHO, policy_id="p", body=body)
-    assert answer is Refusal.alarms_out_of_order
+async def test_alarms_stand_in_order(database: Database) -> None:
+    for alarm_1, alarm_2 in [(500, 500), (500, 600), (500, 0), (-1, -2)]:
+        body = PolicyBody(alarm_1_fen=alarm_1, alarm_2_fen=alarm_2)
+        answer = await database.write(rooms.set_policy, **WHO, policy_id="p", body=body)
+        assert answer is Refusal.alarms_out_of_order, (alarm_1, alarm_2)
 
 
 async def test_every_change_is_audited(database: Database) -> None:

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-import pytest
 from sqlalchemy import Connection, select
 
 from central.database import Database
@@ -146,24 +145,23 @@ async def test_balance_carried_in_then_first_sale(database: Database) -> None:
     assert (body.count, body.granted_fen) == (2, 6_234)
 
 
-@pytest.mark.parametrize(
-    ("changed", "refusal"),
-    [
-        ({"holder": "  "}, Refusal.holder_missing),
-        ({"phone": "138-call-me"}, Refusal.phone_malformed),
-        ({"first_sale_fen": 0, "method": Method.cash}, Refusal.amount_not_positive),
-        ({"first_sale_fen": 100}, Refusal.method_missing),
-        ({"first_sale_fen": 200_001, "method": Method.cash}, Refusal.above_hoarding_cap),
-        ({"opening_balance_fen": -1}, Refusal.amount_not_positive),
-        ({"room_id": "nowhere"}, Refusal.not_found),
-    ],
-)
-async def test_what_is_wrong_with_a_form_is_said(
-    database: Database, changed: dict[str, Any], refusal: Refusal
-) -> None:
+WRONG_FORMS: list[tuple[dict[str, Any], Refusal]] = [
+    ({"holder": "  "}, Refusal.holder_missing),
+    ({"phone": "138-call-me"}, Refusal.phone_malformed),
+    ({"first_sale_fen": 0, "method": Method.cash}, Refusal.amount_not_positive),
+    ({"first_sale_fen": 100}, Refusal.method_missing),
+    ({"first_sale_fen": 200_001, "method": Method.cash}, Refusal.above_hoarding_cap),
+    ({"opening_balance_fen": -1}, Refusal.amount_not_positive),
+    ({"room_id": "nowhere"}, Refusal.not_found),
+]
+
+
+async def test_what_is_wrong_with_a_form_is_said(database: Database) -> None:
     campus = await database.write(stand)
-    form = replace(opening(campus.room_ids[0]), **changed)
-    assert await database.write(open_account, form, actor=SUPERVISOR) is refusal
+    for changed, refusal in WRONG_FORMS:
+        form = replace(opening(campus.room_ids[0]), **changed)
+        answer = await database.write(open_account, form, actor=SUPERVISOR)
+        assert answer is refusal, changed
     assert await database.read(purses_at, "g1") == [None, None]
 
 

@@ -111,39 +111,39 @@ async def test_a_refund_waits_for_the_gateway_and_then_pays(either: Database) ->
     await either.read(check_books)
 
 
-async def test_an_answer_counts_once(either: Database) -> None:
-    bought = await either.write(stand)
-    open_one = asked(await either.write(refund, bought.purse_id, 2_000))
-    assert await either.write(answer, open_one.reservation_id, True) is not None
-    assert await either.write(answer, open_one.reservation_id, True) is None
-    assert await either.write(answer, open_one.reservation_id, False) is None
-    assert await either.write(answer, "asked-by-nobody", True) is None
-    body = await either.read(sales.credit_body, bought.purse_id)
+async def test_an_answer_counts_once(database: Database) -> None:
+    bought = await database.write(stand)
+    open_one = asked(await database.write(refund, bought.purse_id, 2_000))
+    assert await database.write(answer, open_one.reservation_id, True) is not None
+    assert await database.write(answer, open_one.reservation_id, True) is None
+    assert await database.write(answer, open_one.reservation_id, False) is None
+    assert await database.write(answer, "asked-by-nobody", True) is None
+    body = await database.read(sales.credit_body, bought.purse_id)
     assert (body.count, body.granted_fen) == (2, 3_000)
 
 
-async def test_a_refused_refund_is_void_and_moves_nothing(either: Database) -> None:
-    bought = await either.write(stand)
-    open_one = asked(await either.write(refund, bought.purse_id, 2_000))
-    assert await either.write(answer, open_one.reservation_id, False) is None
-    settled = await either.read(sales.asked, open_one.reservation_id)
+async def test_a_refused_refund_is_void_and_moves_nothing(database: Database) -> None:
+    bought = await database.write(stand)
+    open_one = asked(await database.write(refund, bought.purse_id, 2_000))
+    assert await database.write(answer, open_one.reservation_id, False) is None
+    settled = await database.read(sales.asked, open_one.reservation_id)
     assert (settled.state, settled.void_reason, settled.receipt) == ("void", "refused", None)
-    body = await either.read(sales.credit_body, bought.purse_id)
+    body = await database.read(sales.credit_body, bought.purse_id)
     assert (body.count, body.granted_fen, body.reservations) == (1, 5_000, ())
-    withdrawn = await either.write(cancel, open_one.reservation_id)
+    withdrawn = await database.write(cancel, open_one.reservation_id)
     assert withdrawn is Refusal.reservation_settled
 
 
-async def test_a_late_answer_to_a_cancelled_refund_does_nothing(either: Database) -> None:
-    bought = await either.write(stand)
-    open_one = asked(await either.write(refund, bought.purse_id, 2_000))
-    first = asked(await either.write(cancel, open_one.reservation_id))
+async def test_a_late_answer_to_a_cancelled_refund_does_nothing(database: Database) -> None:
+    bought = await database.write(stand)
+    open_one = asked(await database.write(refund, bought.purse_id, 2_000))
+    first = asked(await database.write(cancel, open_one.reservation_id))
     assert (first.state, first.void_reason) == ("void", "cancelled")
-    assert await either.write(cancel, open_one.reservation_id) == first
-    assert await either.write(answer, open_one.reservation_id, True) is None
-    body = await either.read(sales.credit_body, bought.purse_id)
+    assert await database.write(cancel, open_one.reservation_id) == first
+    assert await database.write(answer, open_one.reservation_id, True) is None
+    body = await database.read(sales.credit_body, bought.purse_id)
     assert (body.count, body.granted_fen, body.reservations) == (1, 5_000, ())
-    await either.read(check_books)
+    await database.read(check_books)
 
 
 async def test_a_paid_refund_cannot_be_cancelled(database: Database) -> None:
