@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, select
+from sqlalchemy import Connection, Select, and_, func, select
 
 from central.metering import tables as metering
 from central.outbox import intents
@@ -137,6 +137,7 @@ def _wall() -> Select[Any]:
             buildings.c.sort,
             buildings.c.name,
             rooms.c.floor,
+            func.length(rooms.c.name),
             rooms.c.name,
             points.c.circuit,
             points.c.point_id,

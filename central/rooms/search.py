@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Join, Select, and_, case, or_, select
+from sqlalchemy import Connection, Join, Select, and_, case, func, or_, select
 
 from central.rooms import tables as places
 from central.sales import tables as money
@@ -40,11 +40,11 @@ def find(connection: Connection, text: str) -> list[Found]:
     typed = " ".join(text.split())
     if not typed:
         return []
-    by = {
-        room_id: name
-        for name, wanted in reversed(list(_ways(typed).items()))
-        for room_id in connection.execute(wanted.limit(FOUND_MAX)).scalars()
-    }
+    by: dict[str, str] = {}
+    for name, wanted in _ways(typed).items():
+        for room_id in connection.execute(wanted.limit(FOUND_MAX)).scalars():
+            if len(by) < FOUND_MAX:
+                by.setdefault(room_id, name)
     rooms, buildings, accounts = places.rooms, places.buildings, money.accounts
     rows = connection.execute(
         select(
@@ -58,8 +58,13 @@ def find(connection: Connection, text: str) -> list[Found]:
         )
         .select_from(_held_rooms())
         .where(rooms.c.room_id.in_(by))
-        .order_by(buildings.c.sort, buildings.c.name, rooms.c.floor, rooms.c.name)
-        .limit(FOUND_MAX)
+        .order_by(
+            buildings.c.sort,
+            buildings.c.name,
+            rooms.c.floor,
+            func.length(rooms.c.name),
+            rooms.c.name,
+        )
     ).all()
     purses, meters = _hanging(connection, [row.room_id for row in rows])
     return [
