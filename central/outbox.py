@@ -6,7 +6,7 @@ holds its version, or has refused it; a refused version is shown and not said ag
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel
@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from central import books
 from central.database import lock_name, metadata
-from domain.wire.intents import version_of
+from domain.wire.intents import digest, version_of
 
 CREDIT = "credit"
 _EPOCH_SHIFT = 32
@@ -178,17 +178,21 @@ def refuse(
     )
 
 
-def expected(rows: Sequence[Stored]) -> Mapping[tuple[str, str], int]:
-    """What a gateway holds once all of `rows` is settled: (kind, key) → version.
+def digests(rows: Sequence[Stored]) -> frozenset[str]:
+    """What a gateway's pulse may say once all of `rows` is settled.
 
-    Of a refused version it holds the one before, if any.
+    Of a refused version it holds the one before, if any; a gateway that counts what it has answered
+    names the refused version itself. Both say that it has heard everything.
     """
-    pairs = {}
-    for row in rows:
-        version = row.held_version if row.refused_version == row.version else row.version
-        if version:
-            pairs[row.kind, row.key] = version
-    return pairs
+    answered = {(row.kind, row.key): row.version for row in rows}
+    holding = {
+        (row.kind, row.key): row.held_version if _only_refused(row) else row.version for row in rows
+    }
+    return frozenset((digest(answered), digest({k: v for k, v in holding.items() if v})))
+
+
+def _only_refused(row: Stored) -> bool:
+    return row.refused_version == row.version != row.held_version
 
 
 def _differs(row: RowMapping, text: str, expires_at_ms: int | None) -> bool:
