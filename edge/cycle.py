@@ -6,10 +6,11 @@ which it must happen. Feeding it no events is how time passes.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import assert_never
 
 from domain.instants import Stamp
 from domain.wire import facts
-from edge import closing, intents, metering, relays, supplying, watching
+from edge import closing, hearing, intents, metering, relays, supplying, watching
 from edge.draft import Draft
 from edge.effects import Effect
 from edge.events import (
@@ -20,6 +21,8 @@ from edge.events import (
     IntentArrived,
     Missed,
     Polled,
+    PortBack,
+    PortLost,
     RelayMoved,
     SeriesStarted,
     WatermarkArrived,
@@ -62,9 +65,9 @@ def _read(draft: Draft) -> list[str]:
 def _take(draft: Draft, event: Event) -> None:
     match event:
         case Polled():
-            metering.hear(draft, event)
+            hearing.hear(draft, event)
         case Identified():
-            metering.identify(draft, event)
+            hearing.identify(draft, event)
         case RelayMoved():
             relays.take_result(draft, event)
         case IntentArrived(intent):
@@ -75,10 +78,16 @@ def _take(draft: Draft, event: Event) -> None:
             draft.write(
                 facts.ClockSet, source=source, before_ms=before_ms, trust_before=trust_before
             )
+        case PortLost():
+            watching.lose_port(draft, event)
+        case PortBack():
+            watching.find_port(draft, event)
         case BusHealth():
             _write_health(draft, event)
         case Missed() | SeriesStarted():
             pass  # silence is judged by time (watching); a new series was followed first
+        case _:
+            assert_never(event)
 
 
 def _follow_series(draft: Draft, event: SeriesStarted) -> None:

@@ -21,7 +21,7 @@ from domain.wire.intents import (
     PolicyBody,
     TariffBody,
 )
-from edge import metering
+from edge import hearing, metering, watching
 from edge.draft import Draft
 from edge.faults import InstallationFault
 from edge.memory import PointMemory, Recollection
@@ -103,6 +103,8 @@ def put_installation(draft: Draft, body: InstallationBody) -> Mapping[str, str]:
     metering.close(draft, [point.point_id for point in leaving], "final")
     for point in leaving:
         _forget_alarms(draft, point, installed=point.point_id in places)
+    for bus_id in {p.bus_id for p in draft.points.values()} - {p.bus_id for p in sound.points}:
+        watching.forget_bus(draft, bus_id)
     before = draft.picture.installation
     picture = replace(draft.picture, points=draft.points)
     draft.picture = _priced(_installed(picture, sound, mono_ms=draft.now.mono_ms))
@@ -127,7 +129,7 @@ def _leaves(point: Point, place: Place | None) -> bool:
 
 def _forget_alarms(draft: Draft, point: Point, *, installed: bool) -> None:
     """Alarms about a meter go with it; those about the account only where the point goes, too."""
-    about_meter = ("suspect_", "lost_meter", "relay_mismatch", metering.OWN_PREPAID_ON)
+    about_meter = ("suspect_", "lost_meter", "relay_mismatch", hearing.OWN_PREPAID_ON)
     for subject_id, code in tuple(draft.alarms):
         if subject_id == point.point_id and (not installed or code.startswith(about_meter)):
             draft.clear_alarm(subject_id, code)
@@ -231,7 +233,7 @@ def _installed(picture: Picture, body: InstallationBody, *, mono_ms: int) -> Pic
 
 def _point(picture: Picture, place: Place, memory: PointMemory | None, mono_ms: int) -> Point:
     before = picture.points.get(place.point_id)
-    if before is not None and _same_device(before.place, place):
+    if before is not None and _same(before.place, place, _DEVICE):
         return replace(before, place=place)
     profile, ratio = picture.profiles[place.profile], place.pt * place.ct
     limits = Limits(
@@ -239,9 +241,17 @@ def _point(picture: Picture, place: Place, memory: PointMemory | None, mono_ms: 
         step_wh=profile.limits.step_wh * ratio,
         p_max_w=profile.limits.p_max_w * ratio,
     )
-    return Point(place, profile, limits, ratio, memory=memory, heard_mono_ms=mono_ms)
+    point = Point(place, profile, limits, ratio, memory=memory, heard_mono_ms=mono_ms)
+    if before is not None and _same(before.place, place, _WIRING):
+        return replace(  # a bus says again who answers only where its wiring changed
+            point, meter_id_read=before.meter_id_read, own_prepaid_on=before.own_prepaid_on
+        )
+    return point
 
 
-def _same_device(before: Place, after: Place) -> bool:
-    same = ("meter_id", "incarnation", "bus_id", "address", "profile", "pt", "ct")
-    return all(getattr(before, name) == getattr(after, name) for name in same)
+_WIRING = ("meter_id", "bus_id", "address", "profile")
+_DEVICE = (*_WIRING, "incarnation", "pt", "ct")
+
+
+def _same(before: Place, after: Place, names: tuple[str, ...]) -> bool:
+    return all(getattr(before, name) == getattr(after, name) for name in names)

@@ -14,59 +14,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from domain.ids import IdSource
 from domain.wire.facts import chain
 from domain.wire.fields import CHAIN_START
 from domain.wire.messages import Watermark
+from edge import journal_layout
 from edge.faults import JournalFault
-from edge.memory import (
-    Alarm,
-    CarriedClock,
-    Commit,
-    PointMemory,
-    PurseMemory,
-    Recollection,
-    Series,
-    SupplyHeld,
-    Taken,
-    Written,
-)
+from edge.memory import CarriedClock, Commit, Recollection, Series, Written
 
 T = TypeVar("T")
 
 WatermarkOutcome = Literal["ignored", "taken", "rolled_back"]
-
-_APPLICATION_ID = 0x574C4A31  # "WLJ1": another program's database is not ours to write
-_LAYOUT = 1
-_TABLES = """
-CREATE TABLE series (
-    one INTEGER PRIMARY KEY CHECK (one = 1), journal_id TEXT NOT NULL, reason TEXT NOT NULL,
-    previous_journal_id TEXT, boot INTEGER NOT NULL, base_seq INTEGER NOT NULL,
-    base_chain TEXT NOT NULL, books_epoch INTEGER NOT NULL, held_seq INTEGER NOT NULL,
-    safe_seq INTEGER NOT NULL, floor_ms INTEGER NOT NULL, carried TEXT) STRICT;
-CREATE TABLE facts (
-    seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, text TEXT NOT NULL, chain TEXT NOT NULL) STRICT;
-CREATE TABLE closed_facts (
-    journal_id TEXT NOT NULL, seq INTEGER NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL,
-    chain TEXT NOT NULL, PRIMARY KEY (journal_id, seq)) STRICT;
-CREATE TABLE points (point_id TEXT PRIMARY KEY, memory TEXT NOT NULL) STRICT;
-CREATE TABLE purses (purse_id TEXT PRIMARY KEY, memory TEXT NOT NULL) STRICT;
-CREATE TABLE reservations_answered (
-    purse_id TEXT NOT NULL, reservation_id TEXT NOT NULL, accepted INTEGER NOT NULL,
-    PRIMARY KEY (purse_id, reservation_id)) STRICT;
-CREATE TABLE supply_intents (point_id TEXT PRIMARY KEY, memory TEXT NOT NULL) STRICT;
-CREATE TABLE intents_taken (
-    kind TEXT NOT NULL, key TEXT NOT NULL, memory TEXT NOT NULL, PRIMARY KEY (kind, key)) STRICT;
-CREATE TABLE alarms (alarm_id TEXT PRIMARY KEY, memory TEXT NOT NULL) STRICT;
-"""
-_POINT = TypeAdapter(PointMemory)
-_PURSE = TypeAdapter(PurseMemory)
-_SUPPLY = TypeAdapter(SupplyHeld)
-_TAKEN = TypeAdapter(Taken)
-_ALARM = TypeAdapter(Alarm)
-_CARRIED = TypeAdapter(CarriedClock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,70 +91,21 @@ class JournalFile:
         self._pragma("quick_check", "ok")
         fresh = not self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
         if not fresh:
-            self._pragma("application_id", _APPLICATION_ID)
-            self._pragma("user_version", _LAYOUT)
+            self._pragma("application_id", journal_layout.APPLICATION_ID)
+            self._pragma("user_version", journal_layout.LAYOUT)
         self._pragma("journal_mode=WAL", "wal")
         self._pragma("synchronous=FULL")
         self._pragma("synchronous", 2)
         self._db.execute("BEGIN IMMEDIATE")
         if fresh:
-            self._create()
+            journal_layout.create(self._db, journal_id=self._new_id())
         self._db.execute("UPDATE series SET boot = boot + 1")
-        found = self._recall()
+        found = journal_layout.recall(self._db)
+        if found is None:
+            raise self._fault("series")
         self._check_chain(found.series)
         self._db.execute("COMMIT")
         return found
-
-    def _create(self) -> None:
-        for statement in _TABLES.split(";\n"):
-            if statement.strip():
-                self._db.execute(statement)
-        self._pragma(f"application_id={_APPLICATION_ID}")
-        self._pragma(f"user_version={_LAYOUT}")
-        self._db.execute(
-            "INSERT INTO series VALUES (1, ?, 'first', NULL, 0, 0, ?, 0, 0, 0, 0, NULL)",
-            (self._new_id(), CHAIN_START),
-        )
-
-    def _recall(self) -> Recollection:
-        row = self._db.execute(
-            "SELECT journal_id, reason, previous_journal_id, boot, base_seq, books_epoch,"
-            " held_seq, safe_seq, floor_ms, carried FROM series"
-        ).fetchone()
-        if row is None:
-            raise self._fault("series")
-        head = self._db.execute("SELECT max(seq) FROM facts").fetchone()[0]
-        series = Series(
-            journal_id=row[0],
-            reason=row[1],
-            previous_journal_id=row[2],
-            boot=row[3],
-            head_seq=row[4] if head is None else head,
-            books_epoch=row[5],
-            held_seq=row[6],
-            safe_seq=row[7],
-        )
-        return Recollection(
-            series=series,
-            floor_ms=row[8],
-            carried=None if row[9] is None else _CARRIED.validate_json(row[9]),
-            points=self._rows("points", _POINT),
-            purses=tuple(self._with_answers(p) for p in self._rows("purses", _PURSE)),
-            supply=self._rows("supply_intents", _SUPPLY),
-            taken=self._rows("intents_taken", _TAKEN),
-            alarms=self._rows("alarms", _ALARM),
-        )
-
-    def _rows(self, table: str, adapter: TypeAdapter[T]) -> tuple[T, ...]:
-        found = self._db.execute(f"SELECT memory FROM {table}")  # noqa: S608 (our own names)
-        return tuple(adapter.validate_json(text) for (text,) in found)
-
-    def _with_answers(self, memory: PurseMemory) -> PurseMemory:
-        rows = self._db.execute(
-            "SELECT reservation_id, accepted FROM reservations_answered WHERE purse_id = ?",
-            (memory.purse.purse_id,),
-        )
-        return replace(memory, answered={key: bool(accepted) for key, accepted in rows})
 
     def _check_chain(self, series: Series) -> None:
         """What still has to be sent must be what was written: a changed fact would be booked."""
@@ -242,19 +153,7 @@ class JournalFile:
 
     def _write(self, commit: Commit) -> None:
         self._write_facts(commit.facts)
-        self._put("points", ((p.point_id, _POINT.dump_json(p)) for p in commit.points))
-        for memory in commit.purses:
-            self._write_purse(memory)
-        self._put("supply_intents", ((s.point_id, _SUPPLY.dump_json(s)) for s in commit.supply))
-        self._db.executemany(
-            "INSERT OR REPLACE INTO intents_taken VALUES (?, ?, ?)",
-            [(t.kind, t.key, _TAKEN.dump_json(t).decode()) for t in commit.taken],
-        )
-        self._put("alarms", ((a.alarm_id, _ALARM.dump_json(a)) for a in commit.alarms_raised))
-        self._db.executemany(
-            "DELETE FROM alarms WHERE alarm_id = ?", [(key,) for key in commit.alarms_cleared]
-        )
-        self._db.execute("UPDATE series SET floor_ms = max(floor_ms, ?)", (commit.floor_ms,))
+        journal_layout.write_rows(self._db, commit)
 
     def _write_facts(self, facts: Iterable[Written]) -> None:
         before = self._chain_at(self.series.head_seq)
@@ -264,20 +163,6 @@ class JournalFile:
             before = chain(before, fact.text)
             rows.append((fact.seq, fact.kind, fact.text, before))
         self._db.executemany("INSERT INTO facts VALUES (?, ?, ?, ?)", rows)
-
-    def _write_purse(self, memory: PurseMemory) -> None:
-        purse_id = memory.purse.purse_id
-        self._put("purses", [(purse_id, _PURSE.dump_json(replace(memory, answered={})))])
-        self._db.executemany(
-            "INSERT OR IGNORE INTO reservations_answered VALUES (?, ?, ?)",
-            [(purse_id, key, int(accepted)) for key, accepted in memory.answered.items()],
-        )
-
-    def _put(self, table: str, rows: Iterable[tuple[str, bytes]]) -> None:
-        self._db.executemany(
-            f"INSERT OR REPLACE INTO {table} VALUES (?, ?)",  # noqa: S608 (our own names)
-            [(key, memory.decode()) for key, memory in rows],
-        )
 
     def facts_after(self, seq: int, limit_facts: int, limit_bytes: int) -> Outgoing:
         seq = max(seq, self._base()[0])
@@ -349,12 +234,7 @@ class JournalFile:
         return new
 
     def keep_clock(self, floor_ms: int, carried: CarriedClock | None) -> None:
-        text = None if carried is None else _CARRIED.dump_json(carried).decode()
-        self._transaction(
-            lambda: self._db.execute(
-                "UPDATE series SET floor_ms = max(floor_ms, ?), carried = ?", (floor_ms, text)
-            )
-        )
+        self._transaction(lambda: journal_layout.write_clock(self._db, floor_ms, carried))
 
     def close(self) -> None:
         self._db.close()

@@ -1,197 +1,25 @@
-"""From polls to charges: which readings are believed, what they cost, and when that is written.
+"""What energy costs, and when that is written: priced at every poll, charged when it is closed.
 
-A reading is priced at every poll, so that what is available is always known, but charged only when
-an interval closes: then the reading and its price become facts, and the purse's charged total grows
-by exactly what was shown before. Energy in Wh, money in ticks, time in milliseconds.
+So what is available is always known, and the purse's charged total grows only together with the
+readings and charges that say so, by exactly what was shown before. Energy in Wh, money in ticks,
+time in milliseconds.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from domain import credit, readings, tariff
-from domain.instants import Stamp, Trust
-from domain.readings import Suspicion
-from domain.tariff import Charge, Position, Pricing
+from domain import credit, tariff
+from domain.instants import Trust
+from domain.tariff import Charge, Pricing
 from domain.wire import facts
 from edge.draft import Draft
-from edge.events import Identified, Polled
 from edge.memory import Mark, PointMemory
-from edge.picture import Point, Reading, same_meter
+from edge.picture import Point
 
 Purpose = Literal["interval", "boundary", "evidence", "opening", "final"]
 
 ROWS_MAX = 200  # of one fact, so that a large gateway's facts stay within a batch
-OWN_PREPAID_ON = "own_prepaid_on"
-
-
-def identify(draft: Draft, event: Identified) -> None:
-    """Learn who answers at a point: only the right meter, its own 费控 off, goes into service."""
-    if event.point_id not in draft.points:
-        return
-    draft.heard[event.point_id] = None
-    point = draft.change(
-        event.point_id,
-        heard_mono_ms=event.mono_ms,
-        meter_id_read=event.meter_id_read,
-        own_prepaid_on=event.own_prepaid_on,
-    )
-    if same_meter(event.meter_id_read, point.place.meter_id):
-        draft.clear_alarm(event.point_id, suspect_code(Suspicion.other_meter))
-    else:
-        _suspect(draft, point, Suspicion.other_meter, f"{event.meter_id_read}")
-    _own_prepaid(draft, point.point_id, on=event.own_prepaid_on)
-
-
-def hear(draft: Draft, event: Polled) -> None:
-    """Take a poll: believe it or say why not, and price it."""
-    point = draft.points.get(event.point_id)
-    if point is None or not same_meter(event.meter_id, point.place.meter_id):
-        return  # asked before the installation changed
-    draft.heard[event.point_id] = None
-    point = draft.change(event.point_id, heard_mono_ms=event.mono_ms)
-    if event.snapshot.own_prepaid_on:
-        _own_prepaid(draft, point.point_id, on=True)
-        point = draft.change(point.point_id, own_prepaid_on=True)
-    if not point.in_service:
-        return
-    stamp = draft.stamp_at(event.mono_ms)
-    register_wh = event.snapshot.register_wh * point.ratio
-    verdict = _judge(draft, point, register_wh, stamp)
-    if isinstance(verdict, Suspicion):
-        _suspect(draft, point, verdict, f"{register_wh} Wh")
-        return
-    reading = Reading(event.snapshot, verdict.total_wh, stamp)
-    _believe(draft, point, reading, register_wh)
-
-
-def _own_prepaid(draft: Draft, point_id: str, *, on: bool) -> None:
-    if on:
-        draft.raise_alarm(
-            point_id,
-            OWN_PREPAID_ON,
-            "表内费控为开，未投入使用：请先在表上关闭费控 / the meter's own prepaid control is on, "
-            "so it is not taken into service: switch it off at the meter first",
-            severity="critical",
-        )
-    else:
-        draft.clear_alarm(point_id, OWN_PREPAID_ON)
-
-
-def suspect_code(suspicion: Suspicion) -> str:
-    """The alarm code of a suspicion."""
-    return f"suspect_{suspicion}"
-
-
-def _suspect(draft: Draft, point: Point, suspicion: Suspicion, seen: str) -> None:
-    """Show that the reading is not believed, once; nothing is charged or decided by it."""
-    memory = point.memory
-    before = "" if memory is None else f"{memory.register_wh} Wh → "
-    draft.raise_alarm(point.point_id, suspect_code(suspicion), f"{suspicion}: {before}{seen}")
-
-
-def _judge(
-    draft: Draft, point: Point, register_wh: int, stamp: Stamp
-) -> readings.Believed | Suspicion:
-    memory = point.memory
-    if memory is None or not _same_device(point, memory):
-        return readings.judge(
-            None,
-            meter_id=point.place.meter_id,
-            register_wh=register_wh,
-            elapsed_ms=None,
-            limits=point.limits,
-        )
-    verdict = readings.judge(
-        readings.Last(memory.meter_id, memory.register_wh, memory.seen.total_wh),
-        meter_id=memory.meter_id,
-        register_wh=register_wh,
-        elapsed_ms=_elapsed_ms(memory.seen.stamp, stamp),
-        limits=point.limits,
-    )
-    if verdict is Suspicion.too_fast and memory.suspect_wh is None:
-        draft.remember(point.point_id, suspect_wh=register_wh)
-    jumped_wh = memory.suspect_wh
-    if jumped_wh is not None and register_wh >= jumped_wh and not isinstance(verdict, Suspicion):
-        return Suspicion.too_fast  # time passed and nothing else: the jump is no better for it
-    return verdict
-
-
-def _same_device(point: Point, memory: PointMemory) -> bool:
-    return (memory.meter_id, memory.incarnation) == (point.place.meter_id, point.place.incarnation)
-
-
-def _elapsed_ms(before: Stamp, after: Stamp) -> int | None:
-    if before.boot == after.boot:
-        return after.mono_ms - before.mono_ms
-    if min(before.trust, after.trust) >= Trust.meter:
-        return after.at_ms - before.at_ms
-    return None
-
-
-def _believe(draft: Draft, point: Point, reading: Reading, register_wh: int) -> None:
-    point_id, memory = point.point_id, point.memory
-    for suspicion in Suspicion:
-        draft.clear_alarm(point_id, suspect_code(suspicion))
-    seen = Mark(reading.total_wh, reading.stamp)
-    if memory is None or not _same_device(point, memory):
-        _begin(draft, point, reading, register_wh)
-    else:
-        same = point.reading is not None and point.reading.total_wh == reading.total_wh
-        memory = replace(memory, register_wh=register_wh, seen=seen, suspect_wh=None)
-        equal_reads = point.equal_reads + 1 if same else 1
-        if point.memory is not None and point.memory.suspect_wh is not None:
-            draft.keep(point_id)
-        draft.change(point_id, memory=memory, reading=reading, equal_reads=equal_reads)
-    attach(draft, point_id)
-    reprice(draft, point_id)
-    draft.polled[point_id] = None
-    draft.touched[point_id] = None
-
-
-def _begin(draft: Draft, point: Point, reading: Reading, register_wh: int) -> None:
-    """The first believed reading of a device: charging starts at it. The point's tier goes on."""
-    place, before = point.place, point.memory
-    reason = "first"
-    if before is not None:
-        reason = "swap" if before.meter_id != place.meter_id else "reset"
-    draft.write(
-        facts.MeterSeen,
-        point_id=place.point_id,
-        meter_id=place.meter_id,
-        incarnation=place.incarnation,
-        profile=place.profile,
-        reason=reason,
-        last_total_wh=None if before is None else before.seen.total_wh,
-        opening_wh=reading.total_wh,
-    )
-    here = Mark(reading.total_wh, reading.stamp)
-    fresh = PointMemory(
-        point_id=place.point_id,
-        meter_id=place.meter_id,
-        incarnation=place.incarnation,
-        register_wh=register_wh,
-        seen=here,
-        charged=here,
-        purse_id=place.purse_id,
-        position=Position(0, 0),
-        interval=draft.interval,
-    )
-    if before is not None:
-        fresh = replace(
-            before,
-            meter_id=place.meter_id,
-            incarnation=place.incarnation,
-            register_wh=register_wh,
-            seen=here,
-            charged=here,
-            purse_id=place.purse_id,
-            interval=draft.interval,
-            suspect_wh=None,
-        )
-    draft.change(point.point_id, memory=fresh, reading=reading, equal_reads=1)
-    draft.keep(point.point_id)
-    draft.openings[point.point_id] = None
 
 
 def attach(draft: Draft, point_id: str) -> None:
@@ -200,7 +28,7 @@ def attach(draft: Draft, point_id: str) -> None:
     memory, purse_id = point.memory, point.place.purse_id
     if memory is None or point.reading is None or memory.purse_id == purse_id:
         return
-    if not _same_device(point, memory):
+    if not point.is_remembered:
         return
     if memory.purse_id is not None and is_charged(draft, memory.purse_id):
         close(draft, [point_id], "final")
@@ -309,9 +137,7 @@ def close(draft: Draft, point_ids: Iterable[str], purpose: Purpose) -> int | Non
 
 
 def _can_close(point: Point) -> bool:
-    return (
-        point.reading is not None and point.memory is not None and _same_device(point, point.memory)
-    )
+    return point.reading is not None and point.is_remembered
 
 
 def _write_readings(draft: Draft, point_ids: Sequence[str], purpose: Purpose) -> int | None:

@@ -71,7 +71,8 @@ class Point:
     ratio: int
     memory: PointMemory | None = None
     heard_mono_ms: int = 0  # when it last answered, or when waiting for it began
-    meter_id_read: str | None = None  # None: not identified since it (re)appeared
+    missing: bool = False  # silent for longer than a live meter is
+    meter_id_read: str | None = None  # None: not identified in this start
     own_prepaid_on: bool | None = None
     reading: Reading | None = None
     provisional_ticks: int = 0  # the price of what is read and not charged yet
@@ -93,6 +94,15 @@ class Point:
     @property
     def bus_id(self) -> str:
         return self.place.bus_id
+
+    @property
+    def is_remembered(self) -> bool:
+        """Whether what is remembered is of the meter that is installed now."""
+        memory, place = self.memory, self.place
+        return memory is not None and (memory.meter_id, memory.incarnation) == (
+            place.meter_id,
+            place.incarnation,
+        )
 
     @property
     def in_service(self) -> bool:

@@ -28,7 +28,7 @@ def obey(draft: Draft, point_id: str) -> None:
     memory = point.memory
     assert memory is not None
     wanted = supply.wanted(memory.state)
-    if wanted is None or not point.in_service or point.reading is None:
+    if wanted is None or not point.in_service or point.missing or point.reading is None:
         return
     on_its_way = None if point.command is None else point.command.wanted
     if on_its_way is wanted or (on_its_way is None and memory.relay is wanted):
@@ -83,7 +83,9 @@ def check(draft: Draft, point_id: str) -> None:
             draft.change(point_id, unlike_polls=0, retries=0, failed=None)
         return
     point = draft.change(point_id, unlike_polls=point.unlike_polls + 1)
-    if point.unlike_polls >= _UNLIKE_POLLS and draft.now.mono_ms >= point.retry_mono_ms:
+    if point.unlike_polls < _UNLIKE_POLLS:
+        draft.read_soon(point_id)
+    elif draft.now.mono_ms >= point.retry_mono_ms:
         _command(draft, point_id, wanted)
 
 

@@ -4,10 +4,11 @@ from domain.instants import Trust
 from domain.wire.facts import IntervalMissing
 from edge import metering
 from edge.draft import Draft
+from edge.events import PortBack, PortLost
 from edge.memory import PointMemory
 from edge.picture import Point
 
-LOST_METER, LOST_BUS = "lost_meter", "lost_bus"
+LOST_METER, LOST_BUS, LOST_PORT = "lost_meter", "lost_bus", "lost_port"
 _LOOK_MS = 1_000
 _QUIET_MS = 15_000  # a bus silent for so long is judged as a whole
 
@@ -104,11 +105,17 @@ def _answered(draft: Draft, point_id: str) -> None:
     if point is None:
         return
     draft.clear_alarm(point_id, LOST_METER)
+    if point.missing:
+        draft.change(point_id, missing=False)
     if draft.stands(point.bus_id, LOST_BUS):
         draft.clear_alarm(point.bus_id, LOST_BUS)
-        for other in draft.points.values():  # the others get their minute, too
-            if other.bus_id == point.bus_id and other.point_id != point_id:
-                draft.change(other.point_id, heard_mono_ms=draft.now.mono_ms)
+        _wait_anew(draft, point.bus_id)
+
+
+def _wait_anew(draft: Draft, bus_id: str) -> None:
+    for point in tuple(draft.points.values()):
+        if point.bus_id == bus_id:
+            draft.change(point.point_id, heard_mono_ms=draft.now.mono_ms)
 
 
 def _watch_bus(draft: Draft, bus_id: str, points: list[Point]) -> None:
@@ -116,12 +123,12 @@ def _watch_bus(draft: Draft, bus_id: str, points: list[Point]) -> None:
     quiet_ms = draft.now.mono_ms - max(point.heard_mono_ms for point in points)
     for point in points:
         if draft.now.mono_ms - point.heard_mono_ms > lost_ms:
-            _forget_identity(draft, point)
+            _miss(draft, point)
             if quiet_ms <= _QUIET_MS:
                 draft.raise_alarm(
                     point.point_id, LOST_METER, "表失联超过 1 分钟 / silent for over a minute"
                 )
-    if quiet_ms > lost_ms:
+    if quiet_ms > lost_ms and not draft.stands(bus_id, LOST_PORT):
         draft.raise_alarm(
             bus_id,
             LOST_BUS,
@@ -130,13 +137,29 @@ def _watch_bus(draft: Draft, bus_id: str, points: list[Point]) -> None:
         )
 
 
-def _forget_identity(draft: Draft, point: Point) -> None:
-    """Whoever answers next has to say first who it is."""
-    if point.meter_id_read is not None or point.low_polls or point.unlike_polls:
-        draft.change(
-            point.point_id,
-            meter_id_read=None,
-            own_prepaid_on=None,
-            low_polls=0,
-            unlike_polls=0,
-        )
+def _miss(draft: Draft, point: Point) -> None:
+    """What was counted poll by poll begins again when it answers."""
+    if not point.missing:
+        draft.change(point.point_id, missing=True, low_polls=0, unlike_polls=0, equal_reads=0)
+
+
+def lose_port(draft: Draft, event: PortLost) -> None:
+    """A port is gone: one alarm for all that hangs on it."""
+    draft.raise_alarm(
+        event.bus_id,
+        LOST_PORT,
+        f"串口不可用 / the serial port is gone: {event.reason}",
+        severity="critical",
+    )
+
+
+def find_port(draft: Draft, event: PortBack) -> None:
+    """The port is back; its meters have a minute to answer."""
+    draft.clear_alarm(event.bus_id, LOST_PORT)
+    _wait_anew(draft, event.bus_id)
+
+
+def forget_bus(draft: Draft, bus_id: str) -> None:
+    """A bus that nothing hangs on any more has no alarms."""
+    for code in (LOST_BUS, LOST_PORT):
+        draft.clear_alarm(bus_id, code)

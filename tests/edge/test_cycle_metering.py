@@ -1,14 +1,14 @@
 """Which readings are believed, what they cost, and when that is written down."""
 
 import random
-from typing import Any
 
 import pytest
 
 from domain.instants import HOUR_MS, MINUTE_MS, Trust
 from domain.supply import State
 from domain.wire.intents import TariffBody
-from edge.events import BusHealth, ClockStepped, PointHealth
+from edge.events import BusHealth, ClockStepped, PointHealth, PortBack, PortLost
+from edge.live import live_points
 from edge.picture import Rules
 from tests.edge.playbook import FLAT, GATEWAY, PEAK_AT_NOON, PROMPT, Playbook, at, place
 
@@ -36,7 +36,7 @@ def test_the_first_sight_of_a_meter_opens_its_account_at_what_it_shows() -> None
     book.expect("readings", purpose="opening", total_wh=[123_450], register_wh=[123_450])
     book.wait(3_500).poll("p1", 123_450)
     book.expect_no("charges", "meter_seen")
-    assert book.charged_ticks() == 0 if "purse1" in book.picture.purses else True
+    assert book.picture.purses == {}
 
 
 def test_polls_between_are_not_written_and_the_interval_is_charged_when_it_ends() -> None:
@@ -397,7 +397,7 @@ def test_a_dead_bus_is_one_alarm() -> None:
         book.wait(1_000).poll("p4", 100_000)
     book.expect("alarm_raised", code="lost_bus", subject_id="bus-1", severity="critical")
     book.expect_silence()
-    assert all("lost_bus" in point.alarms for point in live(book)[:3])
+    assert all("lost_bus" in point.alarms for point in live_points(book.picture)[:3])
     book.poll("p1", 100_000)
     book.expect("alarm_cleared", code="lost_bus")
     book.expect_silence()  # the others get their minute
@@ -407,10 +407,39 @@ def test_a_dead_bus_is_one_alarm() -> None:
     assert [f["subject_id"] for f in book.unheard if f["kind"] == "alarm_raised"] == ["p2", "p3"]
 
 
-def live(book: Playbook) -> Any:
-    from edge.live import live_points
+def test_a_lost_port_is_one_alarm_and_its_meters_get_a_minute_when_it_is_back() -> None:
+    book = Playbook(place(1), place(2), rules=PROMPT)
+    book.open_room("p1")
+    book.open_room("p2")
+    book.turn(PortLost("bus-1", "ENODEV", book.mono_ms))
+    lost = book.expect("alarm_raised", code="lost_port", subject_id="bus-1", severity="critical")
+    assert "ENODEV" in lost["detail"]
+    silent(book, 90)
+    book.expect_silence()
+    book.turn(PortBack("bus-1", book.mono_ms))
+    book.expect("alarm_cleared", code="lost_port")
+    silent(book, 50)
+    book.expect_silence()
+    silent(book, 20)
+    book.expect("alarm_raised", code="lost_bus")
 
-    return live_points(book.picture)
+
+def test_a_gateway_that_slept_takes_up_its_meters_as_it_knew_them() -> None:
+    book = Playbook(rules=PROMPT)
+    book.open_room("p1")
+    book.wait(10 * MINUTE_MS).turn()  # the whole service stood still; its bus did not notice
+    book.wait(1_000).turn(book.polled("p1", 100_050))
+    book.expect("alarm_cleared", code="lost_bus")
+    assert book.picture.points["p1"].provisional_ticks == 50 * PRICE
+
+
+def test_a_reset_meter_stays_in_service_though_its_wiring_is_as_before() -> None:
+    book = Playbook()
+    book.open_room()
+    book.install(place(1, incarnation=1))
+    assert len(book.rebuilt) == 1, "so the bus says nothing new of who answers"
+    book.turn(book.polled("p1", 7))
+    book.expect("meter_seen", reason="reset", opening_wh=7)
 
 
 def test_the_hour_of_a_bus_is_written_as_it_is() -> None:
