@@ -43,7 +43,7 @@ demo-reset:  ## forget the demo's books, meters and logins
 	rm -rf .demo
 
 test: machine-test setup  ## every test: rules, contract, building, centre, journeys over real processes
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 lint: setup  ## ruff, mypy --strict and the import contracts
 	@echo '[lint] ruff'; $(BIN)/ruff check .; $(BIN)/ruff format --check .

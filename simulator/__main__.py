@@ -21,10 +21,11 @@ from edge.meters.file_faults import Fault, FileFaultsError
 from simulator import campus as campuses
 from simulator.campus import Campus, Plan
 from simulator.control import Control
-from simulator.demo.run import demo
+from simulator.demo.run import demo, link
 
 app = typer.Typer(help="虚拟园区：真实串口上的电表 / a campus of virtual meters on serial devices")
 app.command()(demo)
+app.command()(link)
 
 CampusPath = Annotated[Path, typer.Argument(help="campus.toml", metavar="CAMPUS")]
 

@@ -9,6 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
+
+# structlog's own default draws every local of a traceback, which takes seconds.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.processors.format_exc_info,
+        structlog.processors.LogfmtRenderer(),
+    ]
+)
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"

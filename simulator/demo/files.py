@@ -58,6 +58,11 @@ class Folder:
     def ports_dir(self) -> Path:
         return self.root / "ports"
 
+    @property
+    def cut(self) -> Path:
+        """While this file stands, the broker is down."""
+        return self.root / "cut"
+
     def edge_toml(self, gateway_id: str) -> Path:
         return self.root / gateway_id / "edge.toml"
 

@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from enum import StrEnum
 from pathlib import Path
 from types import FrameType
 from typing import IO, Annotated, Any
@@ -25,6 +26,13 @@ from simulator.demo.processes import BROKER, CENTRE, METERS, Fleet, StartFault
 
 LIVE_WAIT_S = 90.0
 console = Console(highlight=False)
+
+
+class Cut(StrEnum):
+    """What may be done to the link."""
+
+    cut = "cut"
+    join = "join"
 
 
 class StoppedError(Exception):
@@ -84,6 +92,7 @@ def _run(folder: Folder, plan: Plan, port: int | None) -> None:
     _step(
         f"{plan.buildings} 栋楼, {plan.meters_total} 块表 / buildings and meters in {folder.root}"
     )
+    folder.cut.unlink(missing_ok=True)
     ports = files.prepare(folder, plan, web_port=port)
     logins = files.logins(folder)
     fleet = Fleet(folder, plan, ports)
@@ -104,13 +113,39 @@ def _run(folder: Folder, plan: Plan, port: int | None) -> None:
         url = f"http://127.0.0.1:{ports.web}"
         _wait_until_live(fleet, url)
         _welcome(folder, plan, url, logins)
-        while True:
-            fleet.check()
-            time.sleep(1)
+        _watch(fleet)
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # stopping is not to be stopped half-way
         fleet.stop()
+
+
+def _watch(fleet: Fleet) -> None:
+    """Until something ends by itself. The broker is down for as long as the file `cut` stands."""
+    cut = fleet.folder.cut
+    while True:
+        if cut.exists() and fleet[BROKER].running:
+            fleet[BROKER].stop()
+            _step("链路已断 / the link is cut: every building goes on by itself")
+        elif not cut.exists() and not fleet[BROKER].running:
+            fleet.start(BROKER)
+            _step("链路已通 / the link is back")
+        fleet.check(METERS, CENTRE, *fleet.gateways)
+        time.sleep(0.5)
+
+
+def link(
+    what: Annotated[Cut, typer.Argument(help="cut 断开 / join 接通")],
+    state: Annotated[Path, typer.Option(help="状态目录 / where its state lives")] = Path(".demo"),
+) -> None:
+    """断开或接通演示园区的消息链路 / Cut or join the link between buildings and office."""
+    folder = Folder(state.resolve())
+    if not (folder.root / "lock").exists():
+        _refuse(f"{folder.root} 不是演示目录 / is not a demonstration's folder: run `make demo`")
+    if what is Cut.cut:
+        folder.cut.touch()
+    else:
+        folder.cut.unlink(missing_ok=True)
 
 
 def _step(words: str) -> None:
@@ -161,7 +196,6 @@ def _health(url: str) -> dict[str, Any]:
 
 def _welcome(folder: Folder, plan: Plan, url: str, logins: dict[str, str]) -> None:
     room = next(room for room in plan.rooms(1) if room.n == 7)
-    first = plan.gateway_id(1)
     print(f"ready {url}", flush=True)  # noqa: T201 - the one line that scripts wait for
     console.print(f"\n登录 / logins (in {folder.logins}, mode 0600)")
     for login, password in logins.items():
@@ -169,11 +203,11 @@ def _welcome(folder: Folder, plan: Plan, url: str, logins: dict[str, str]) -> No
     console.print(
         f"\n三件事可以试试 / three things to try\n"
         f"  1. 用 cashier 登录，给 {room.name} 售电 50 元，看它从“已付”变为“已到表” /\n"
-        f"     sign in as cashier and sell 50 yuan to room {room.name}\n"
-        f"  2. RATE=600 make demo，看房间报警、欠费断电，付款后复电 /\n"
-        f"     restart with RATE=600 and watch rooms be warned and trip; pay, and see the light\n"
-        f"  3. wattledger-sim fault {folder.campus_toml} {room.meter_id} dead，看它失联 /\n"
-        f"     make a meter dead and watch it get lost; {first} goes on without the broker too\n"
+        f"     sign in as cashier, sell 50 yuan to room {room.name}, watch it reach the meter\n"
+        f"  2. RATE=600 make demo，看房间报警、断电；付款后复电 /\n"
+        f"     start with RATE=600: rooms are warned and cut; pay, and see the light come on\n"
+        f"  3. .venv/bin/wattledger-sim link cut（再 link join）：断网时楼栋照常计费、断电 /\n"
+        f"     cut the link: every building goes on by itself; sell, join, see it light up\n\n"
         f"对账 / audit   .venv/bin/wattledger-central audit --config {folder.central_toml}\n"
         f"日志 / logs    {folder.log_dir}\n"
         f"Ctrl-C 停止 / stops everything\n"
