@@ -31,8 +31,8 @@ console = Console(highlight=False)
 class Cut(StrEnum):
     """What may be done to the link."""
 
-    cut = "cut"
-    join = "join"
+    apart = "cut"
+    together = "join"
 
 
 class StoppedError(Exception):
@@ -142,7 +142,7 @@ def link(
     folder = Folder(state.resolve())
     if not (folder.root / "lock").exists():
         _refuse(f"{folder.root} 不是演示目录 / is not a demonstration's folder: run `make demo`")
-    if what is Cut.cut:
+    if what is Cut.apart:
         folder.cut.touch()
     else:
         folder.cut.unlink(missing_ok=True)
