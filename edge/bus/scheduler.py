@@ -8,7 +8,7 @@ notice.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from domain.supply import Relay
 from edge import events, faults
@@ -69,8 +69,8 @@ class BusTask:
 
     def replace_meters(self, slots: Sequence[MeterSlot]) -> None:
         """Serve these slots from now on; what was learned of unchanged ones is kept."""
-        known = {one.slot: one for one in self._stations.values()}
-        self._stations = {slot.point_id: known.get(slot) or Station(slot) for slot in slots}
+        known = self._stations
+        self._stations = {slot.point_id: _kept(known, slot) or Station(slot) for slot in slots}
         self._rota.replace(self._stations.values())
         self._woken.set()
 
@@ -242,3 +242,8 @@ class BusTask:
             self._health_at_ms = now_ms + HEALTH_EVERY_MS
             points = tuple(station.take_health() for station in self._stations.values())
             self._emit(events.BusHealth(self.bus_id, points))
+
+
+def _kept(known: Mapping[str, Station], slot: MeterSlot) -> Station | None:
+    station = known.get(slot.point_id)
+    return station if station is not None and station.slot == slot else None
