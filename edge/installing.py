@@ -24,7 +24,8 @@ from domain.wire.intents import (
 from edge import hearing, metering, watching
 from edge.draft import Draft
 from edge.faults import InstallationFault
-from edge.memory import PointMemory, Recollection
+from edge.installation import KINDS
+from edge.memory import PointMemory, Recollection, Taken
 from edge.meters.profile import Profile
 from edge.picture import Picture, Point, Policy, Rules, grouped
 
@@ -42,7 +43,7 @@ def begin(
 
     Raises InstallationFault where a kept intent cannot be understood.
     """
-    series = known.series
+    series, stored = known.series, sorted(stored, key=lambda intent: intent.version)
     picture = Picture(
         rules=rules,
         profiles=profiles,
@@ -59,12 +60,26 @@ def begin(
             if memory.purse.state == "closing" and not memory.closed_seq
         },
         supply={held.point_id: held for held in known.supply},
-        taken={(taken.kind, taken.key): taken for taken in known.taken},
+        taken=_still_held(known.taken, stored),
         alarms={(alarm.subject_id, alarm.code): alarm for alarm in known.alarms},
     )
-    for intent in sorted(stored, key=lambda intent: intent.version):
+    for intent in stored:
         picture = _with_stored(picture, intent)
     return _priced(picture)
+
+
+def _still_held(taken: Iterable[Taken], stored: Iterable[Intent]) -> dict[tuple[str, str], Taken]:
+    """What was answered, less what the file has lost: that must be taken again when it comes."""
+    versions: dict[tuple[str, str], int] = {}
+    for intent in stored:  # the newest comes last
+        versions[intent.kind, intent.key] = intent.version
+    return {
+        (one.kind, one.key): one
+        for one in taken
+        if one.kind not in KINDS
+        or one.outcome == "refused"
+        or versions.get((one.kind, one.key), 0) >= one.version
+    }
 
 
 def _with_stored(picture: Picture, intent: Intent) -> Picture:

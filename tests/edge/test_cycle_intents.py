@@ -332,6 +332,30 @@ def test_a_start_knows_what_is_installed_without_a_word_from_the_centre() -> Non
     assert book.memory().state is State.on
 
 
+def test_what_the_file_lost_is_taken_again_though_it_was_held_before() -> None:
+    book = Playbook()
+    book.open_room()
+    lost = book.stored.pop(("policy", "dorm", 0))
+    book.restart()
+    assert ("policy", "dorm") not in book.picture.taken
+    assert ("credit", "purse1") in book.picture.taken
+    book.turn(IntentArrived(lost))
+    book.expect("intent_taken", intent_kind="policy", outcome="held")
+    assert "dorm" in book.picture.policies
+
+
+def test_killed_after_the_file_and_before_the_commit_the_intent_is_taken_again() -> None:
+    book = Playbook()
+    book.open_room()
+    known = book.kept.known
+    book.install(place(1), place(2))
+    book.kept.known = known  # the file was written, the commit was not
+    book.restart()
+    assert list(book.picture.points) == ["p1", "p2"]
+    book.install(place(1), place(2))
+    book.expect("intent_taken", intent_kind="installation", outcome="held")
+
+
 @pytest.mark.clause("intents-5")
 def test_a_price_changes_from_its_start_on_and_the_past_stays() -> None:
     book = Playbook()
