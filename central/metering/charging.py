@@ -70,7 +70,10 @@ def book_correction(draft: Draft, context: Context, fact: ChargeCorrected) -> No
         tables.corrections, context.journal_id, fact.seq, fact.corrects_seq, fact.row,
         fact.purse_id, fact.ticks, fact.charged_ticks, fact.reason, fact.at_ms,
     )  # fmt: skip
-    _charge_purse(draft, context, fact, purse_id=fact.purse_id, row=None)
+    _charge_purse(
+        draft, context, fact, purse_id=fact.purse_id, row=tables.WHOLE_FACT,
+        charged_ticks=fact.charged_ticks,
+    )  # fmt: skip
 
 
 def _rows(fact: Charges) -> list[_Charge]:
@@ -91,16 +94,15 @@ def _fault(draft: Draft, context: Context, row: _Charge) -> tuple[str | None, st
 
 
 def _book(draft: Draft, context: Context, fact: Charges, row: _Charge) -> None:
-    parts = [[p.rate, p.tier, p.wh, p.price_e4, int(p.estimated)] for p in row.parts]
     draft.add(
         tables.charges, context.journal_id, fact.seq, row.row, row.purse_id, row.point_id,
         row.meter_id, row.incarnation, row.from_wh, row.to_wh, row.from_ms, row.to_ms,
-        json.dumps(parts, separators=(",", ":")), row.tariff_version, row.ticks, row.charged_ticks,
+        _parts_text(row.parts), row.tariff_version, row.ticks, row.charged_ticks,
     )  # fmt: skip
     draft.book_to(row.meter_id, row.incarnation, point_id=row.point_id, to_wh=row.to_wh)
-    purse = draft.purse(row.purse_id)
-    assert purse.charged_ticks + row.ticks == row.charged_ticks, "only what joins is booked"
-    _charge_purse(draft, context, fact, purse_id=row.purse_id, row=row)
+    _charge_purse(
+        draft, context, fact, purse_id=row.purse_id, row=row.row, charged_ticks=row.charged_ticks
+    )
     _compare(draft, context, fact, row)
 
 
@@ -110,28 +112,24 @@ def _charge_purse(
     fact: Charges | ChargeCorrected,
     *,
     purse_id: str,
-    row: _Charge | None,
+    row: int,
+    charged_ticks: int,
 ) -> None:
     purse = draft.change_purse(purse_id)
-    charged_ticks = fact.charged_ticks if row is None else row.charged_ticks
-    assert isinstance(charged_ticks, int)
-    purse.charged_ticks = charged_ticks
+    purse.charged_ticks, purse.at_ms = charged_ticks, fact.at_ms
     purse.charged_journal_id, purse.charged_seq = context.journal_id, fact.seq
-    purse.charged_row = tables.WHOLE_FACT if row is None else row.row
-    purse.at_ms = fact.at_ms
+    purse.charged_row = row
 
 
 def _compare(draft: Draft, context: Context, fact: Charges, row: _Charge) -> None:
     """Price the row by the centre's own tables and tier position, and note what differs."""
-    wh = row.to_wh - row.from_wh
     place = draft.places.get(row.point_id)
     pricing = None if place is None else draft.pricings.get((place.tariff_id, place.site_id))
-    position = draft.position(row.point_id)
-    ours = None
+    wh, ours = row.to_wh - row.from_wh, None
     if pricing is not None:
-        ours = priced(pricing, position, wh, (row.from_ms, row.to_ms))
+        ours = priced(pricing, draft.position(row.point_id), wh, (row.from_ms, row.to_ms))
     reason = None
-    if sum(p.wh for p in row.parts) != wh or sum(p.wh * p.price_e4 for p in row.parts) != row.ticks:
+    if not _adds_up(row.parts, wh, row.ticks):
         reason = "parts_do_not_add_up"
     elif ours is None:
         reason = "no_price" if pricing is None else "span_not_priceable"
@@ -144,6 +142,19 @@ def _compare(draft: Draft, context: Context, fact: Charges, row: _Charge) -> Non
             tables.differences, context.journal_id, fact.seq, row.row, row.purse_id, row.point_id,
             row.ticks, None if ours is None else ours.ticks, reason, fact.at_ms,
         )  # fmt: skip
+
+
+def _adds_up(parts: tuple[ChargePart, ...], wh: int, ticks: int) -> bool:
+    for part in parts:
+        wh -= part.wh
+        ticks -= part.wh * part.price_e4
+    return wh == 0 == ticks
+
+
+def _parts_text(parts: tuple[ChargePart, ...]) -> str:
+    """JSON, written out because there is one for every row."""
+    cells = [f"[{p.rate},{p.tier},{p.wh},{p.price_e4},{p.estimated:d}]" for p in parts]
+    return f"[{','.join(cells)}]"
 
 
 def _text(row: _Charge) -> str:

@@ -4,14 +4,15 @@ States are read once for all that a group of batches speaks of, changed here row
 of the facts, and written at the end in a few statements. The only mutable thing of ingest.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Column, Connection, Table, select
+from sqlalchemy import Connection, Table
 
 from central.metering import tables
-from central.metering.bulk import Row, insert_rows, upsert_rows
+from central.metering.bulk import Row, insert_rows, rows_where, select_all, upsert_rows
 from central.metering.prices import Place, gateways_of, places_of
 from domain.tariff import Position, Pricing
 
@@ -97,18 +98,14 @@ class Draft:
         connection = self.connection
         self.places |= places_of(connection, wanted.point_ids)
         self.gateway_of_purse |= gateways_of(connection, wanted.purse_ids)
-        for row in _rows(connection, tables.purse_states.c.purse_id, wanted.purse_ids):
+        for row in rows_where(connection, _PURSES, "purse_id", wanted.purse_ids):
             self._purses[row[0]] = PurseState(*row)
-        for row in _rows(connection, tables.point_states.c.point_id, wanted.point_ids):
+        for row in rows_where(connection, _POINTS, "point_id", wanted.point_ids):
             self._points[row[0]] = PointState(*row)
-        for meter_id, incarnation, point_id, booked_wh in _rows(
-            connection, tables.meter_totals.c.meter_id, wanted.meter_ids
-        ):
-            self._totals[meter_id, incarnation] = (point_id, booked_wh)
-        for point_id, start_ms, used_wh in _rows(
-            connection, tables.tier_positions.c.point_id, wanted.charged_point_ids
-        ):
-            self._positions[point_id] = Position(start_ms, used_wh)
+        for row in rows_where(connection, _TOTALS, "meter_id", wanted.meter_ids):
+            self._totals[row[0], row[1]] = (row[2], row[3])
+        for row in rows_where(connection, _POSITIONS, "point_id", wanted.charged_point_ids):
+            self._positions[row[0]] = Position(row[1], row[2])
 
     # --- states ------------------------------------------------------------------------------
 
@@ -165,10 +162,10 @@ class Draft:
         purses, points = sorted(changed["purses"]), sorted(changed["points"])
         totals, positions = sorted(changed["totals"]), sorted(changed["positions"])
         upsert_rows(
-            connection, tables.purse_states, [_row(self._purses[purse]) for purse in purses]
+            connection, tables.purse_states, [_purse_row(self._purses[purse]) for purse in purses]
         )
         upsert_rows(
-            connection, tables.point_states, [_row(self._points[point]) for point in points]
+            connection, tables.point_states, [_point_row(self._points[point]) for point in points]
         )
         upsert_rows(
             connection, tables.meter_totals, [(*meter, *self._totals[meter]) for meter in totals]
@@ -189,17 +186,12 @@ class Draft:
         self._changed = {name: set() for name in ("purses", "points", "totals", "positions")}
 
 
-_PURSE = tuple(f.name for f in fields(PurseState))
-_POINT = tuple(f.name for f in fields(PointState))
+def _cells(kind: type) -> Callable[[Any], Row]:
+    return attrgetter(*(column.name for column in fields(kind)))
 
 
-def _row(state: PurseState | PointState) -> Row:
-    names = _PURSE if isinstance(state, PurseState) else _POINT
-    return tuple([getattr(state, name) for name in names])
-
-
-def _rows(connection: Connection, key: Column[Any], values: Collection[str]) -> list[Row]:
-    if not values:
-        return []
-    rows = connection.execute(select(key.table).where(key.in_(sorted(values))))
-    return [tuple(row) for row in rows]
+_purse_row, _point_row = _cells(PurseState), _cells(PointState)
+_PURSES, _POINTS, _TOTALS, _POSITIONS = map(
+    select_all,
+    (tables.purse_states, tables.point_states, tables.meter_totals, tables.tier_positions),
+)

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
 
+from central.metering.bulk import rows_where
 from central.rooms import service as rooms
 from central.rooms import tables as places
-from central.sales import tables as money
 from domain.instants import DAY_MS
 from domain.tariff import Charge, Position, Pricing, charge
 
@@ -26,25 +26,23 @@ class Place(NamedTuple):
     site_id: str
 
 
+_PLACES = (
+    "SELECT points.point_id, points.gateway_id, points.tariff_id, buildings.site_id FROM points"
+    " JOIN rooms ON rooms.room_id = points.room_id"
+    " JOIN buildings ON buildings.building_id = rooms.building_id"
+)
+_PURSES = "SELECT purse_id, gateway_id FROM purses"
+
+
 def places_of(connection: Connection, point_ids: Collection[str]) -> dict[str, Place]:
     """The points that are known, by id."""
-    points, standing = places.points, places.buildings
-    rows = connection.execute(
-        select(points.c.point_id, points.c.gateway_id, points.c.tariff_id, standing.c.site_id)
-        .join(places.rooms, places.rooms.c.room_id == points.c.room_id)
-        .join(standing, standing.c.building_id == places.rooms.c.building_id)
-        .where(points.c.point_id.in_(point_ids))
-    )
-    return {point_id: Place(gateway, tariff, site) for point_id, gateway, tariff, site in rows}
+    found = rows_where(connection, _PLACES, "points.point_id", point_ids)
+    return {row[0]: Place(*row[1:]) for row in found}
 
 
 def gateways_of(connection: Connection, purse_ids: Collection[str]) -> dict[str, str]:
     """purse_id → the gateway that charges it, of the purses that are known."""
-    purses = money.purses
-    rows = connection.execute(
-        select(purses.c.purse_id, purses.c.gateway_id).where(purses.c.purse_id.in_(purse_ids))
-    )
-    return {row.purse_id: row.gateway_id for row in rows}
+    return dict(rows_where(connection, _PURSES, "purse_id", purse_ids))
 
 
 class Prices:

@@ -130,6 +130,7 @@ meter_totals = Table(
     Column("incarnation", Integer, primary_key=True, autoincrement=False),
     Column("point_id", Text, nullable=False),
     Column("booked_to_wh", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 tier_positions = Table(
@@ -138,6 +139,7 @@ tier_positions = Table(
     Column("point_id", Text, primary_key=True),
     Column("period_start_ms", BigInteger, nullable=False),
     Column("used_wh", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 purse_states = Table(
@@ -156,6 +158,7 @@ purse_states = Table(
     Column("closed_seq", BigInteger, nullable=True),  # its gateway charges nothing after this
     Column("closed_charged_ticks", BigInteger, nullable=True),
     Column("at_ms", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 point_states = Table(
@@ -175,6 +178,7 @@ point_states = Table(
     Column("supply_at_ms", BigInteger, nullable=True),
     Column("relay", Text, nullable=True),  # last read back
     Column("relay_at_ms", BigInteger, nullable=True),
+    sqlite_with_rowid=False,
 )
 
 supply_log = declare(

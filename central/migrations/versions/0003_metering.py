@@ -225,6 +225,7 @@ def _states() -> None:
         sa.Column("point_id", sa.Text(), nullable=False),
         sa.Column("booked_to_wh", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("meter_id", "incarnation", name="pk_meter_totals"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "tier_positions",
@@ -232,6 +233,7 @@ def _states() -> None:
         sa.Column("period_start_ms", sa.BigInteger(), nullable=False),
         sa.Column("used_wh", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("point_id", name="pk_tier_positions"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "purse_states",
@@ -249,6 +251,7 @@ def _states() -> None:
         sa.Column("closed_charged_ticks", sa.BigInteger()),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("purse_id", name="pk_purse_states"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "point_states",
@@ -267,6 +270,7 @@ def _states() -> None:
         sa.Column("relay", sa.Text()),
         sa.Column("relay_at_ms", sa.BigInteger()),
         sa.PrimaryKeyConstraint("point_id", name="pk_point_states"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "supply_log",
