@@ -11,26 +11,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from central.gateways.service import NOBODY
+from central.metering.ingest import Arrived
 from central.metering.live import LiveBoard
 from domain.wire.envelope import Opened, Opener, Reject, Rejected
-from domain.wire.facts import RawBatch, parse_batch
+from domain.wire.facts import parse_batch
 from domain.wire.messages import Pulse, decode_live, decode_pulse
 from domain.wire.topics import Kind, Parsed, parse
 
 BYTES_WAITING_MAX = 16 * 2**20  # of all gateways, until the books have room again
 BATCHES_A_GATEWAY = 16  # twice what a gateway keeps in flight
 GROUP_FACTS = 2_000  # booked in one transaction
-
-
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """A batch of facts whose envelope and frame are sound."""
-
-    gateway_id: str
-    key_epoch: int  # under which it was sealed
-    batch: RawBatch
-    received_ms: int
-    size: int  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +43,7 @@ class Inbox:
         self._openers: dict[str, Opener] = {}
         self._places: Mapping[str, str] = {}
         self._past: Collection[str] = ()
-        self._waiting: deque[Arrived] = deque()
+        self._waiting: deque[tuple[Arrived, int]] = deque()  # with the size in bytes
         self._bytes_waiting = 0
         self._batches_of: Counter[str] = Counter()
         self._something = asyncio.Event()
@@ -63,8 +53,13 @@ class Inbox:
         self.epoch_heard: dict[str, int] = {}  # newest key epoch that a gateway was heard under
         self.unplaced = False  # a gateway showed a point that is not known to be its own
 
-    def know(self, secrets: Mapping[str, Mapping[int, bytes]]) -> None:
-        """The gateways of the cell with the secrets of their valid epochs; none: revoked."""
+    def know(
+        self, secrets: Mapping[str, Mapping[int, bytes]], *, past: Collection[str] = ()
+    ) -> None:
+        """The gateways of the cell with the secrets of their valid epochs (none: revoked).
+
+        `past` are the journals that are closed or a twin's: their pulses say nothing of now.
+        """
         for gateway_id in [known for known in self._secrets if known not in secrets]:
             del self._openers[gateway_id]
             self._board.forget(gateway_id)
@@ -73,11 +68,11 @@ class Inbox:
                 self._openers[gateway_id] = Opener(valid, "up", counts=self._counts_of(gateway_id))
                 if not valid:
                     self._board.forget(gateway_id)
-        self._secrets = dict(secrets)
+        self._secrets, self._past = dict(secrets), past
 
-    def know_places(self, places: Mapping[str, str], past: Collection[str]) -> None:
-        """Which gateway each point hangs on, and the journals that are closed or a twin's."""
-        self._places, self._past = places, past
+    def know_places(self, places: Mapping[str, str]) -> None:
+        """Which gateway each point hangs on: no other is believed about it."""
+        self._places = places
         self.unplaced = False
 
     def take(self, topic: str, payload: bytes, *, retained: bool, received_ms: int) -> None:
@@ -108,9 +103,9 @@ class Inbox:
             await self._something.wait()
         group, facts = [], 0
         while self._waiting and facts < GROUP_FACTS:
-            arrived = self._waiting.popleft()
+            arrived, size = self._waiting.popleft()
             facts += len(arrived.batch.facts)
-            self._bytes_waiting -= arrived.size
+            self._bytes_waiting -= size
             self._batches_of[arrived.gateway_id] -= 1
             group.append(arrived)
         return group
@@ -149,8 +144,8 @@ class Inbox:
         known = self.epoch_heard.get(gateway_id, opened.epoch)
         self.epoch_heard[gateway_id] = max(known, opened.epoch)
         if opened.kind is Kind.facts:
-            batch, size = parse_batch(opened.data), len(opened.data)
-            self._enqueue(Arrived(gateway_id, opened.epoch, batch, received_ms, size))
+            batch = parse_batch(opened.data)
+            self._enqueue(Arrived(gateway_id, opened.epoch, batch, received_ms), len(opened.data))
         elif retained:  # nobody retains what is said upwards: it is of an unknown past
             opener.counts["repeat"] += 1
         elif opened.kind is Kind.live:
@@ -158,13 +153,13 @@ class Inbox:
         elif opened.kind is Kind.pulse:
             self._hear(gateway_id, opener, opened, received_ms)
 
-    def _enqueue(self, arrived: Arrived) -> None:
-        full = self._bytes_waiting + arrived.size > BYTES_WAITING_MAX
+    def _enqueue(self, arrived: Arrived, size: int) -> None:
+        full = self._bytes_waiting + size > BYTES_WAITING_MAX
         if full or self._batches_of[arrived.gateway_id] >= BATCHES_A_GATEWAY:
             self.count(arrived.gateway_id, "queue_full")
             return
-        self._waiting.append(arrived)
-        self._bytes_waiting += arrived.size
+        self._waiting.append((arrived, size))
+        self._bytes_waiting += size
         self._batches_of[arrived.gateway_id] += 1
         self._something.set()
 

@@ -17,7 +17,7 @@ from domain.wire.topics import Kind
 class _Message:
     gateway_id: str
     kind: Kind
-    data: bytes
+    data: Callable[[], bytes]
 
 
 class Sending:
@@ -40,8 +40,8 @@ class Sending:
         self._sealers[gateway_id] = (epoch, sealer)
         return True
 
-    def put(self, gateway_id: str, kind: Kind, topic: str, data: bytes) -> None:
-        """Say this on its topic; nothing where the gateway is not spoken to."""
+    def put(self, gateway_id: str, kind: Kind, topic: str, data: Callable[[], bytes]) -> None:
+        """Say `data()`, called when it is sent; nothing where the gateway is not spoken to."""
         if gateway_id in self._sealers:
             self._waiting[topic] = _Message(gateway_id, kind, data)
             self._something.set()
@@ -62,4 +62,4 @@ class Sending:
             topic, message = self._waiting.popitem(last=False)
             sealer = self._sealers.get(message.gateway_id)
             if sealer is not None:  # else it was revoked meanwhile
-                return topic, sealer[1].seal(message.kind, topic, message.data)
+                return topic, sealer[1].seal(message.kind, topic, message.data())
