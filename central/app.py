@@ -17,6 +17,8 @@ from central import audit, migrations
 from central.connections import listening
 from central.database import Database, StorageFault
 from central.jobs import Jobs
+from central.link import Broker, Link
+from central.metering import pages as metering_pages
 from central.people import pages as people_pages
 from central.people import sign_in
 from central.security import Passwords
@@ -26,7 +28,7 @@ from domain.ids import ulid
 
 _log = structlog.get_logger("office")
 
-FEATURES = (people_pages.routes,)
+FEATURES = (people_pages.routes, metering_pages.routes)
 SEAL_EVERY_S = 0.5
 FORGET_EVERY_S = 3600.0
 
@@ -65,11 +67,30 @@ async def serve(
             new_id=new_id,
             random_bytes=os.urandom,
         )
-        app = make_app(services, FEATURES)
+        link = _link(services)
+        jobs.start("link", link.run)
+        app = make_app(services, FEATURES, health=link.health)
         host = settings.web.host
         port = await stack.enter_async_context(listening(app, host=host, port=settings.web.port))
         announce(f"http://{host}:{port}")
         await _until(stop, jobs)
+
+
+def _link(services: Services) -> Link:
+    """The door to the broker, told where it is and which keys are ours."""
+    settings = services.settings
+    mqtt = settings.mqtt
+    password = mqtt.password_file.read_text(encoding="utf-8").strip()
+    return Link(
+        Broker(mqtt.host, mqtt.port, mqtt.username, password),
+        cell_id=settings.site.cell_id,
+        master=settings.keys.master_file.read_bytes(),
+        database=services.database,
+        board=services.board,
+        now_ms=services.now_ms,
+        new_id=services.new_id,
+        random_bytes=services.random_bytes,
+    )
 
 
 async def refuse_unmigrated(database: Database) -> None:

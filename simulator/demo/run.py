@@ -195,7 +195,7 @@ def _health(url: str) -> dict[str, Any]:
 
 
 def _welcome(folder: Folder, plan: Plan, url: str, logins: dict[str, str]) -> None:
-    room = next(room for room in plan.rooms(1) if room.n == 7)
+    room = next(room for room in plan.rooms(1) if not room.vacant)
     print(f"ready {url}", flush=True)  # noqa: T201 - the one line that scripts wait for
     console.print(f"\n登录 / logins (in {folder.logins}, mode 0600)")
     for login, password in logins.items():
