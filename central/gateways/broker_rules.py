@@ -7,7 +7,7 @@ import base64
 import hashlib
 from collections.abc import Iterable
 
-from domain.wire.topics import Topics
+from domain.wire.topics import Topics, up_filter
 
 _ITERATIONS = 101  # what mosquitto 2 writes itself; the passwords are long and random
 _SALT_BYTES = 12
@@ -15,7 +15,8 @@ _SALT_BYTES = 12
 
 def acl_text(gateway_ids: Iterable[str], *, cell_id: str, centre_user: str) -> str:
     """The broker's access file. A gateway's user name is its id. Raises ValueError for a bad id."""
-    up_all, down_all = (f"wl1/{cell_id}/+/{way}/#" for way in ("up", "down"))
+    up_all = up_filter(cell_id)
+    down_all = f"{up_all.removesuffix('/up/#')}/down/#"
     blocks = [f"user {_name(centre_user)}\ntopic read {up_all}\ntopic write {down_all}\n"]
     for gateway_id in sorted(set(gateway_ids)):
         down = Topics(cell_id, gateway_id).down_filter
