@@ -30,6 +30,7 @@ case ${1:-} in
         need /usr/sbin/mosquitto mosquitto
         need mbpoll mbpoll
         need /usr/lib/postgresql postgresql
+        need /usr/sbin/sshd openssh-server
         need chromium chromium fonts-noto-cjk
         ;;
     *) echo "usage: $0 base | demo | test" >&2; exit 2 ;;
