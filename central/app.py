@@ -19,6 +19,7 @@ from central.database import Database, StorageFault
 from central.jobs import Jobs
 from central.link import Broker, Link
 from central.metering import pages as metering_pages
+from central.metering import service as metering
 from central.people import pages as people_pages
 from central.people import sign_in
 from central.security import Passwords
@@ -59,6 +60,7 @@ async def serve(
         jobs = Jobs()
         stack.push_async_callback(jobs.stop)
         _keep_house(jobs, database)
+        jobs.start("read again what could not be read", lambda: _read_again(database))
         services = Services(
             settings=settings,
             database=database,
@@ -107,6 +109,12 @@ async def seal_audit(database: Database, *, everywhere: bool = False) -> None:
     """Chain the audit rows that are waiting; costs one read where there is none."""
     while await database.read(audit.unsealed, everywhere=everywhere):
         await database.write(audit.seal, everywhere=everywhere)
+
+
+async def _read_again(database: Database) -> None:
+    """After an upgrade: facts that an older version could not read are booked now."""
+    prices = metering.Prices()
+    await database.write(metering.reread, new_id=new_id, prices=prices, now_ms=now_ms())
 
 
 def _keep_house(jobs: Jobs, database: Database) -> None:

@@ -324,6 +324,7 @@ async def _replace(centre: Centre, new: Voice, *, received_ms: int, **more: Any)
     return await centre.hears(new.arrives(received_ms=received_ms), **more)
 
 
+@pytest.mark.clause("journal-1")
 @pytest.mark.parametrize("reason", ["first", "replaced"])
 async def test_a_twin_is_set_aside_until_the_other_is_silent(centre: Centre, reason: str) -> None:
     old, new = Voice(), Voice(OTHER_JOURNAL)
@@ -349,6 +350,7 @@ async def test_a_twin_is_set_aside_until_the_other_is_silent(centre: Centre, rea
     assert await centre.database.read(alarms.standing) == []
 
 
+@pytest.mark.clause("journal-1")
 async def test_a_new_key_epoch_is_taken_at_once(centre: Centre) -> None:
     old, new = Voice(), Voice(OTHER_JOURNAL, key_epoch=2)
     old.opens()
