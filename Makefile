@@ -52,3 +52,6 @@ lint: setup  ## ruff, mypy --strict and the import contracts
 
 format: setup  ## let ruff lay out the code
 	@$(BIN)/ruff check --fix .; $(BIN)/ruff format .
+
+nightly: machine-test setup  ## what takes too long for every change, in parts that resume (PART=name for one)
+	@$(BIN)/python -m tests.nightly $(PART)
