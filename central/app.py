@@ -16,12 +16,14 @@ import structlog
 from central import audit, migrations
 from central.connections import listening
 from central.database import Database, StorageFault
+from central.gateways import pages as gateways_pages
 from central.jobs import Jobs
 from central.link import Broker, Link
 from central.metering import pages as metering_pages
 from central.metering import service as metering
 from central.people import pages as people_pages
 from central.people import sign_in
+from central.reports import pages as reports_pages
 from central.security import Passwords
 from central.settings import Settings
 from central.web import Services, make_app
@@ -29,7 +31,12 @@ from domain.ids import ulid
 
 _log = structlog.get_logger("office")
 
-FEATURES = (people_pages.routes, metering_pages.routes)
+FEATURES = (
+    reports_pages.routes,
+    people_pages.routes,
+    metering_pages.routes,
+    gateways_pages.routes,
+)
 SEAL_EVERY_S = 0.5
 FORGET_EVERY_S = 3600.0
 

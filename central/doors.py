@@ -10,18 +10,32 @@ from urllib.parse import quote, urlsplit
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from central import words
+from central import display, words
 from central.people import sign_in
 from central.people.sign_in import Limits, SignedIn
 from central.permissions import Door, allows
 from central.security import form_token, same_text
 from central.settings import Settings
-from central.web import DOORS, SERVICES, VISITOR, Handler, Services, Visitor, visitor, wants_json
+from central.web import (
+    DOORS,
+    SERVICES,
+    THEME_COOKIE,
+    VISITOR,
+    Handler,
+    Services,
+    Visitor,
+    visitor,
+    wants_json,
+)
 from domain.instants import MINUTE_MS
 
 LANGUAGE_COOKIE = "wl_lang"
 FORM_FIELD = "form_token"
 FORM_HEADER = "X-Form-Token"
+_CHOICES = (  # asked for in the address, kept by the browser
+    ("lang", LANGUAGE_COOKIE, words.LANGUAGES),
+    ("theme", THEME_COOKIE, display.THEMES),
+)
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _COOKIE_AGE_S = 365 * 24 * 3600
 
@@ -79,10 +93,13 @@ async def identified(request: web.Request, handler: Handler) -> web.StreamRespon
                 form_token=form_token(token),
             )
     response = await handler(request)
-    if request.query.get("lang") in words.LANGUAGES and not response.prepared:
-        response.set_cookie(
-            LANGUAGE_COOKIE, who.language, max_age=_COOKIE_AGE_S, samesite="Lax", httponly=True
-        )
+    if not response.prepared:
+        for asked, cookie, known in _CHOICES:
+            choice = request.query.get(asked, "")
+            if choice in known:
+                response.set_cookie(
+                    cookie, choice, max_age=_COOKIE_AGE_S, samesite="Lax", httponly=True
+                )
     return response
 
 

@@ -7,16 +7,18 @@ decided in `central.doors` before a handler runs; faults become pages in `centra
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from aiohttp import web
 from jinja2 import Environment
 
-from central import words
+from central import display, words
 from central.database import Database
+from central.metering.live import LiveBoard
 from central.permissions import Access, Door, Permission, Role
 from central.security import Actor, Passwords
 from central.settings import Settings
@@ -38,6 +40,7 @@ class Services:
     now_ms: Callable[[], int]
     new_id: IdSource
     random_bytes: Callable[[int], bytes]
+    board: LiveBoard = field(default_factory=LiveBoard)  # the picture now
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ HEALTH: web.AppKey[Health] = web.AppKey("health")
 ENVIRONMENTS = web.AppKey("environments", Mapping[Language, Environment])
 DOORS = web.AppKey("doors", dict[web.AbstractRoute, Access])
 VISITOR = web.RequestKey("visitor", Visitor)
+THEME_COOKIE = "wl_theme"
 
 
 class UndeclaredRouteError(Exception):
@@ -108,10 +112,21 @@ def page(
             may=lambda name: who.actor is not None and who.actor.may(Permission(name)),
             role=role,
             path=request.path,
+            now_ms=request.app[SERVICES].now_ms(),
+            theme=display.theme(request.query.get("theme"), request.cookies.get(THEME_COOKIE)),
+            here=lambda **changes: _here(request, changes),
             **values,
         )
     )
     return web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
+
+
+def _here(request: web.Request, changes: Mapping[str, str | None]) -> str:
+    """The address of this page with some of its query changed (None: left out)."""
+    chosen = {"lang": None, "theme": None}  # kept by the browser, not by addresses
+    query = {**request.query, **chosen, **changes}
+    kept = {name: value for name, value in query.items() if value is not None}
+    return f"{request.path}?{urlencode(kept)}" if kept else request.path
 
 
 def json_answer(values: Mapping[str, object], *, status: int = 200) -> web.Response:

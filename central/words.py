@@ -5,17 +5,16 @@ The Chinese text is the key, so Chinese needs no catalogue and is never missing.
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from domain.units import show_kwh, show_price, show_yuan
+from central import display
 
 Language = Literal["zh", "en"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
@@ -44,8 +43,8 @@ def environments(*, offset_min: int, site_name: str) -> Mapping[Language, Enviro
         environment.policies["ext.i18n.trimmed"] = True
         environment.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]  # added by the extension
         environment.globals.update(language=language, site_name=site_name, assets=assets)
-        environment.filters.update(yuan=show_yuan, kwh=show_kwh, price=show_price)
-        environment.filters["local"] = _local_time(offset_min)
+        environment.globals.update(offset_min=offset_min, zone=display.zone_name(offset_min))
+        environment.filters.update(display.filters(offset_min))
         made[language] = environment
     return made
 
@@ -86,13 +85,3 @@ def _assets(dist: Path) -> Mapping[str, str]:
     except FileNotFoundError:
         raise AssetsMissingFault(f"{dist} has not been built; run: make setup") from None
     return {name: f"/static/{file}" for name, file in manifest.items()}
-
-
-def _local_time(offset_min: int) -> Any:
-    def local(at_ms: int, form: str = "%Y-%m-%d %H:%M:%S") -> str:
-        """UTC milliseconds as local wall-clock time."""
-        return (datetime.fromtimestamp(at_ms / 1000, UTC) + timedelta(minutes=offset_min)).strftime(
-            form
-        )
-
-    return local

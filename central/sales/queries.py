@@ -92,6 +92,13 @@ def recent_events(
     return _rows(connection, tables.money_events.c.operator_id == operator_id, limit=limit)
 
 
+def not_in_the_room(connection: Connection, *, limit: int = RECENT_MAX) -> list[EventRow]:
+    """Money events of open purses that their gateway does not hold yet, newest first."""
+    held = func.coalesce(metering.purse_states.c.gateway_count, 0)
+    still_open = tables.purses.c.state != "closed"
+    return _rows(connection, tables.money_events.c.count > held, still_open, limit=limit)
+
+
 def event_row(connection: Connection, event_id: str) -> EventRow | None:
     """One money event, or None where there is none."""
     found = _rows(connection, tables.money_events.c.event_id == event_id, limit=1)
