@@ -17,7 +17,7 @@ from edge.bus.conversation import Reason
 from edge.bus.line import Line
 from edge.bus.relay import RelayCommand, RelayMove
 from edge.bus.rota import Rota
-from edge.bus.station import MeterSlot, Station
+from edge.bus.station import GENEROUS_MS, MeterSlot, Station
 from edge.events import BusEvent, PointHealth
 from edge.meters.snapshot import Snapshot
 
@@ -117,8 +117,11 @@ class BusTask:
         reason = await self._visit(station)
         if reason is None or reason is Reason.other_meter or not self._serves(station):
             return
-        if not self._rota.once_more(station):
-            station.missed(round_no=self._rota.round_no, mono_ms=self._mono_ms())
+        now_ms = self._mono_ms()
+        # A late reply must not be taken for the second turn's: how late it is would stay unknown.
+        wait_ms = GENEROUS_MS if reason is Reason.no_reply else 0
+        if not self._rota.once_more(station, from_ms=now_ms + wait_ms):
+            station.missed(round_no=self._rota.round_no, mono_ms=now_ms)
             self._tell_missed(station, reason)
 
     async def _visit(self, station: Station) -> Reason | None:

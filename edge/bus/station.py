@@ -10,9 +10,8 @@ from edge.events import PointHealth
 from edge.meters.profile import Profile
 
 GENEROUS_MS = 300  # first-byte limit for a meter that is not known, or has just missed
-LEAST_MS = 50  # an adapter's delay, t3.5 and a typical turnaround fit in
+LEAST_MS = 100  # an adapter's delay, t3.5, a typical turnaround and a busy machine fit in
 MOST_MS = 1000
-PROBE_MS = 100  # limit for most probes of a meter that has never answered
 ABSENT_AFTER = 3  # rounds missed in a row; one is enough for a meter that has never answered
 PROBE_ROUNDS_MAX = 8
 PROBE_MS_MAX = 30_000
@@ -66,7 +65,7 @@ class Station:
     @property
     def first_byte_timeout_ms(self) -> int:
         """How long the next reply may take to begin: what this meter's own past suggests."""
-        learned_ms = max(LEAST_MS, 2 * max(self._recent_ms, default=PROBE_MS // 2))
+        learned_ms = max(LEAST_MS, 2 * max(self._recent_ms, default=0))
         if self.absent and self._probes % GENEROUS_PROBE:
             return min(MOST_MS, learned_ms)
         if self._silent or not self._recent_ms:
