@@ -7,13 +7,18 @@ given; nothing is ever trusted because it was seen first. Signing in is by key o
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncssh
 
 DEFAULT_PORT = 22
+# Every kind of plain host key; certificates of hosts are not looked at.
+_KINDS = (
+    *("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
+    *("rsa-sha2-512", "rsa-sha2-256"),
+)
 # Said by the far side before anything it says is taken for a fact.
 _GREETING = "wattledger"
 
@@ -76,9 +81,14 @@ async def _connect(target: Target, *, patience_s: float) -> asyncssh.SSHClientCo
                 client_keys=keys,
                 client_factory=lambda: judge,
                 known_hosts=judge.known,
+                server_host_key_algs=judge.kinds(),
                 preferred_auth="publickey",
                 config=None,
             )
+    except (asyncssh.ConnectionLost, ConnectionResetError) as error:
+        if not judge.heard_ssh():
+            raise _not_ssh(target) from error
+        raise judge.fault or _fault(target, error, patience_s=patience_s) from error
     except (OSError, UnicodeError, asyncssh.Error) as error:
         raise judge.fault or _fault(target, error, patience_s=patience_s) from error
 
@@ -86,9 +96,11 @@ async def _connect(target: Target, *, patience_s: float) -> asyncssh.SSHClientCo
 async def _run(
     connection: asyncssh.SSHClientConnection, command: str, *, patience_s: float
 ) -> str | None:
-    """What the command prints; None where it fails."""
+    """What the command prints; None where it fails. Raises ConnectionLost where it never ends."""
     async with asyncio.timeout(patience_s):
         done = await connection.run(command, stdin=asyncssh.DEVNULL, errors="replace")
+    if done.exit_status is None:
+        raise asyncssh.ConnectionLost("no exit status")
     return str(done.stdout) if done.exit_status == 0 else None
 
 
@@ -98,6 +110,21 @@ class _Judge(asyncssh.SSHClient):
     def __init__(self, target: Target, known: asyncssh.SSHKnownHosts) -> None:
         self._target, self.known = target, known
         self.fault: SshFault | None = None
+        self._connection: asyncssh.SSHClientConnection | None = None
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        self._connection = conn
+
+    def heard_ssh(self) -> bool:
+        """Whether the far side has said which SSH it speaks."""
+        return bool(self._connection and self._connection.get_extra_info("server_version"))
+
+    def kinds(self) -> list[str]:
+        """Kinds of host key in the order we ask for them: recorded ones first, or a host could
+        show a true key that nobody recorded; then all, so that a changed one is seen and named."""
+        recorded = self._recorded(self._target.host, "", self._target.port)
+        ours = [kind.decode() for key in recorded for kind in key.sig_algorithms]
+        return list(dict.fromkeys([*(kind for kind in ours if kind in _KINDS), *_KINDS]))
 
     def validate_host_public_key(
         self, host: str, addr: str, port: int, key: asyncssh.SSHKey
@@ -108,15 +135,15 @@ class _Judge(asyncssh.SSHClient):
         algorithm = key.get_algorithm()
         if self._target.fingerprint is not None:
             self.fault = _not_the_given_key(self._target, algorithm, shown)
-        elif any(self._recorded(host, addr, port)):
+        elif self._recorded(host, addr, port):
             self.fault = _changed_key(self._target, algorithm, shown)
         else:
             self.fault = _unknown_host(self._target, algorithm, shown)
         return False
 
-    def _recorded(self, host: str, addr: str, port: int) -> tuple[object, ...]:
-        """What the known hosts say of this host, good or bad."""
-        return tuple(self.known.match(host, addr, None if port == DEFAULT_PORT else port))
+    def _recorded(self, host: str, addr: str, port: int) -> Sequence[asyncssh.SSHKey]:
+        """The keys that the known hosts give this host."""
+        return self.known.match(host, addr, None if port == DEFAULT_PORT else port)[0]
 
 
 def _known_hosts(target: Target) -> asyncssh.SSHKnownHosts:
@@ -138,18 +165,13 @@ def _known_hosts(target: Target) -> asyncssh.SSHKnownHosts:
 def _private_key(path: Path) -> asyncssh.SSHKey:
     try:
         return asyncssh.read_private_key(str(path))
-    except asyncssh.KeyEncryptionError as error:
-        raise SshFault(
-            "key_file_locked",
-            f"{path}: 私钥有口令；请用 ssh-add 交给 ssh-agent，并去掉 --key",
-            f"{path}: the key has a passphrase; give it to ssh-agent by ssh-add and leave --key "
-            "out",
-        ) from error
     except (OSError, asyncssh.KeyImportError) as error:
         raise SshFault(
             "key_file_unusable",
-            f"{path}: 无法用作私钥：{error}",
-            f"{path}: cannot be used as a private key: {error}",
+            f"{path}: 无法用作私钥：{error}\n"
+            "  有口令的私钥请用 ssh-add 交给 ssh-agent，并去掉 --key",
+            f"{path}: cannot be used as a private key: {error}\n"
+            "  One with a passphrase goes to ssh-agent by ssh-add; then leave --key out",
         ) from error
 
 
@@ -200,6 +222,15 @@ def _no_shell(target: Target) -> SshFault:
     )
 
 
+def _not_ssh(target: Target) -> SshFault:
+    where = _where(target)
+    return SshFault(
+        "not_ssh",
+        f"{where} 未说 SSH 就挂断了：端口对吗？",
+        f"{where} hung up before it spoke SSH: is this its port?",
+    )
+
+
 # What asyncssh and the network raise, the more special kinds first.
 _WORDS: tuple[tuple[tuple[type[Exception], ...], str, str, str], ...] = (
     (
@@ -219,9 +250,8 @@ _WORDS: tuple[tuple[tuple[type[Exception], ...], str, str, str], ...] = (
     (
         (asyncssh.KeyExchangeFailed,),
         "key_exchange_failed",
-        "与 {where} 没有共同的算法，或它没有已知主机所记录的那类密钥",
-        "{where} shares no algorithm with us, or has no key of the kind that the known hosts "
-        "record",
+        "与 {where} 没有共同的算法：那里的 SSH 太旧或设置特殊",
+        "{where} shares no algorithm with us: its SSH is too old or set up in its own way",
     ),
     (
         (socket.gaierror, UnicodeError),
@@ -244,8 +274,8 @@ _WORDS: tuple[tuple[tuple[type[Exception], ...], str, str, str], ...] = (
     (
         (asyncssh.ProtocolError, asyncssh.ProtocolNotSupported),
         "not_ssh",
-        "{where} 说的不是 SSH",
-        "{where} does not speak SSH",
+        "{where} 说的 SSH 不合规矩",
+        "{where} speaks SSH against its rules",
     ),
     (
         (asyncssh.ConnectionLost, asyncssh.ChannelOpenError, ConnectionError),
