@@ -18,7 +18,8 @@ from rich.console import Console
 from provisioning import report
 from provisioning.facts import QUESTIONS, parse
 from provisioning.findings import findings
-from provisioning.ssh import SshFault, Target, ask
+from provisioning.ssh import ask
+from provisioning.ssh_faults import SshFault, Target
 
 app = typer.Typer(
     help="现场安装 / the technician: from a blank Raspberry Pi to a gateway",

@@ -8,12 +8,21 @@ given; nothing is ever trusted because it was seen first. Signing in is by key o
 import asyncio
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import asyncssh
 
-DEFAULT_PORT = 22
+from provisioning.ssh_faults import (
+    DEFAULT_PORT,
+    SshFault,
+    Target,
+    changed_key,
+    no_shell,
+    not_ssh,
+    not_the_given_key,
+    unknown_host,
+)
+
 # Every kind of plain host key; certificates of hosts are not looked at.
 _KINDS = (
     *("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
@@ -21,27 +30,6 @@ _KINDS = (
 )
 # Said by the far side before anything it says is taken for a fact.
 _GREETING = "wattledger"
-
-
-class SshFault(Exception):  # noqa: N818 - faults are called faults throughout
-    """The machine could not be looked at. `code` for scripts; why and what to do in both words."""
-
-    def __init__(self, code: str, zh: str, en: str) -> None:
-        super().__init__(f"{zh} / {en}")
-        self.code, self.zh, self.en = code, zh, en
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Whom to speak to. `fingerprint` (SHA256:…), where given, is the only key believed; without
-    `key_file` the agent and the usual files under ~/.ssh are tried."""
-
-    host: str
-    user: str
-    port: int = DEFAULT_PORT
-    key_file: Path | None = None
-    known_hosts_file: Path | None = None
-    fingerprint: str | None = None
 
 
 async def ask(target: Target, questions: Mapping[str, str], *, patience_s: float) -> dict[str, str]:
@@ -54,7 +42,7 @@ async def ask(target: Target, questions: Mapping[str, str], *, patience_s: float
         greeting = await _run(connection, f"echo {_GREETING}", patience_s=patience_s)
         # The last line: some accounts greet everybody who comes in.
         if greeting is None or greeting.split()[-1:] != [_GREETING]:
-            raise _no_shell(target)
+            raise no_shell(target)
         answers = {}
         for name, command in questions.items():
             printed = await _run(connection, command, patience_s=patience_s)
@@ -87,7 +75,7 @@ async def _connect(target: Target, *, patience_s: float) -> asyncssh.SSHClientCo
             )
     except (asyncssh.ConnectionLost, ConnectionResetError) as error:
         if not judge.heard_ssh():
-            raise _not_ssh(target) from error
+            raise not_ssh(target) from error
         raise judge.fault or _fault(target, error, patience_s=patience_s) from error
     except (OSError, UnicodeError, asyncssh.Error) as error:
         raise judge.fault or _fault(target, error, patience_s=patience_s) from error
@@ -134,11 +122,11 @@ class _Judge(asyncssh.SSHClient):
             return True
         algorithm = key.get_algorithm()
         if self._target.fingerprint is not None:
-            self.fault = _not_the_given_key(self._target, algorithm, shown)
+            self.fault = not_the_given_key(self._target, algorithm, shown)
         elif self._recorded(host, addr, port):
-            self.fault = _changed_key(self._target, algorithm, shown)
+            self.fault = changed_key(self._target, algorithm, shown)
         else:
-            self.fault = _unknown_host(self._target, algorithm, shown)
+            self.fault = unknown_host(self._target, algorithm, shown)
         return False
 
     def _recorded(self, host: str, addr: str, port: int) -> Sequence[asyncssh.SSHKey]:
@@ -173,62 +161,6 @@ def _private_key(path: Path) -> asyncssh.SSHKey:
             f"{path}: cannot be used as a private key: {error}\n"
             "  One with a passphrase goes to ssh-agent by ssh-add; then leave --key out",
         ) from error
-
-
-def _unknown_host(target: Target, algorithm: str, shown: str) -> SshFault:
-    where = _where(target)
-    return SshFault(
-        "unknown_host",
-        f"{where} 是未知主机。它出示的密钥是 {algorithm} {shown}\n"
-        "  请在那台机器上核对：ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\n"
-        f"  一致才加上：--host-key {shown}",
-        f"{where} is not a known host. It shows the key {algorithm} {shown}\n"
-        "  Compare on that machine itself: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\n"
-        f"  Only if it is the same, add: --host-key {shown}",
-    )
-
-
-def _changed_key(target: Target, algorithm: str, shown: str) -> SshFault:
-    where = _where(target)
-    return SshFault(
-        "wrong_host_key",
-        f"{where} 出示的密钥与已知主机记录不符：{algorithm} {shown}\n"
-        "  可能有人冒充它，也可能重装过系统。核对之前不要继续。",
-        f"{where} shows another key than the known hosts record: {algorithm} {shown}\n"
-        "  Somebody may stand in its place, or its system was installed anew. Do not go on before "
-        "you know.",
-    )
-
-
-def _not_the_given_key(target: Target, algorithm: str, shown: str) -> SshFault:
-    where = _where(target)
-    return SshFault(
-        "wrong_host_key",
-        f"{where} 出示的密钥不是给定的 {target.fingerprint}，而是 {algorithm} {shown}",
-        f"{where} does not show the given key {target.fingerprint} but {algorithm} {shown}",
-    )
-
-
-def _where(target: Target) -> str:
-    return target.host if target.port == DEFAULT_PORT else f"{target.host}:{target.port}"
-
-
-def _no_shell(target: Target) -> SshFault:
-    where = _where(target)
-    return SshFault(
-        "no_shell",
-        f"{where} 让 {target.user} 登录，但不执行命令",
-        f"{where} lets {target.user} in but runs no commands",
-    )
-
-
-def _not_ssh(target: Target) -> SshFault:
-    where = _where(target)
-    return SshFault(
-        "not_ssh",
-        f"{where} 未说 SSH 就挂断了：端口对吗？",
-        f"{where} hung up before it spoke SSH: is this its port?",
-    )
 
 
 # What asyncssh and the network raise, the more special kinds first.
@@ -292,7 +224,7 @@ def _fault(target: Target, error: Exception, *, patience_s: float) -> SshFault:
     code, zh, en = next(
         (tuple(words) for kinds, *words in _WORDS if isinstance(error, kinds)), _OTHERWISE
     )
-    known = {"where": _where(target), "host": target.host, "user": target.user}
+    known = {"where": target.where, "host": target.host, "user": target.user}
     # The far side has a say in these words: it must not steer the terminal.
     said = "".join(letter for letter in str(error) if letter.isprintable())
     detail = f" ({said})" if said else ""

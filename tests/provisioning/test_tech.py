@@ -16,7 +16,8 @@ from typer.testing import CliRunner, Result
 
 from provisioning.__main__ import app
 from provisioning.facts import QUESTIONS
-from provisioning.ssh import SshFault, Target, ask
+from provisioning.ssh import ask
+from provisioning.ssh_faults import SshFault, Target
 from tests.provisioning.machines import PI_4
 from tests.provisioning.sshd import Server, fingerprint, make_key, serving
 
@@ -92,6 +93,7 @@ def test_an_unknown_host_is_refused_with_its_fingerprint_shown(server: Server) -
     words = refused(look(server, known=None))
     assert f"未知主机。它出示的密钥是 ssh-ed25519 {server.fingerprint}" in words
     assert f"add: --host-key {server.fingerprint}" in words
+    assert "itself: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub" in words
 
 
 def test_a_host_is_not_remembered_because_it_was_seen(server: Server, home: Path) -> None:
