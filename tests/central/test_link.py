@@ -264,6 +264,7 @@ async def test_a_gateway_that_holds_something_else_is_told_everything_after_30_s
     office.clock.ms += 30_000
     await g1.send_pulse(intents_digest="ab" * 32)
     await g1.until(lambda me: {(i.kind, i.key) for i in me.intents} == kinds)
+    assert await office.database.read(outbox.outstanding, "g1") == []
 
 
 @pytest.mark.clause("watermark-1")
@@ -308,6 +309,7 @@ async def test_facts_that_were_queued_are_booked_while_the_broker_is_away(
     await office.until(lambda: not office.link.connected)
     gate.set()
     await office.until_booked(g1.journal.journal_id, [1, 2, 3])
+    assert not office.link.connected
 
 
 async def test_a_new_centre_tells_every_gateway_how_far_it_holds(
@@ -322,7 +324,8 @@ async def test_a_new_centre_tells_every_gateway_how_far_it_holds(
             await gateway.until_held(1)
         gateway.watermarks.clear()
         async with linked(database, broker):
-            await gateway.until_held(1)
+            mark = await gateway.until_held(1)
+        assert mark.chain == gateway.journal.chains[1]
 
 
 async def test_a_batch_that_cannot_be_booked_stops_no_other(
