@@ -24,6 +24,7 @@ from central.metering import service as metering
 from central.people import pages as people_pages
 from central.people import sign_in
 from central.reports import pages as reports_pages
+from central.sales import pages as sales_pages
 from central.security import Passwords
 from central.settings import Settings
 from central.web import Services, make_app
@@ -36,6 +37,7 @@ FEATURES = (
     people_pages.routes,
     metering_pages.routes,
     gateways_pages.routes,
+    sales_pages.routes,
 )
 SEAL_EVERY_S = 0.5
 FORGET_EVERY_S = 3600.0
