@@ -5,6 +5,7 @@ A gateway has no zone database of its own; what it is sent covers at least 400 d
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from domain.instants import DAY_MS, MINUTE_MS, Zone
@@ -31,8 +32,12 @@ def utc_offsets(name: str, now_ms: int) -> tuple[tuple[int, int], ...]:
 
     The bounds move once a year only, so that the same installation gives the same intent.
     """
+    return _table(name, _instant(now_ms).year)
+
+
+@lru_cache(maxsize=64)
+def _table(name: str, year: int) -> tuple[tuple[int, int], ...]:
     where = ZoneInfo(name)
-    year = _instant(now_ms).year
     start_ms, end_ms = _new_year_ms(year - 1), _new_year_ms(year + _YEARS_AHEAD)
     first = (start_ms, _offset_min(where, start_ms))
     return (first, *_changes(where, start_ms, end_ms))
