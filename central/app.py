@@ -24,6 +24,7 @@ from central.metering import service as metering
 from central.people import pages as people_pages
 from central.people import sign_in
 from central.reports import pages as reports_pages
+from central.rooms import pages as rooms_pages
 from central.sales import pages as sales_pages
 from central.security import Passwords
 from central.settings import Settings
@@ -36,6 +37,7 @@ FEATURES = (
     reports_pages.routes,
     people_pages.routes,
     metering_pages.routes,
+    rooms_pages.routes,
     gateways_pages.routes,
     sales_pages.routes,
 )

@@ -31,12 +31,14 @@ _NEVER_WARNS = Thresholds(alarm_1_fen=0, alarm_2_fen=0)
 class Shown:
     """A point as it is shown. Ticks, Wh, W; None: not known, or nobody's.
 
-    `is_live`: its gateway has shown a reading of the last minute; else figures are the last known.
-    `read_ms`: when its meter was read, by our clock as far as known. `at_gateway`: its gateway
-    holds every purchase of its purse. `price_e4`: of the next watt-hour, in 10⁻⁴ yuan/kWh.
+    `live`: as its gateway last showed it; `is_live`: with a reading of the last minute, else the
+    figures are the last known. `read_ms`: when its meter was read, by our clock as far as known.
+    `at_gateway`: its gateway holds every purchase of its purse. `price_e4`: of the next watt-hour,
+    in 10⁻⁴ yuan/kWh.
     """
 
     row: WallRow
+    live: LiveState | None
     is_live: bool
     state: WallState
     available_ticks: int | None
@@ -49,6 +51,12 @@ class Shown:
     at_gateway: bool
     price_e4: int | None
     alarms: tuple[str, ...]
+
+    @property
+    def held_count(self) -> int:
+        """The purchase count that the gateway is known to hold."""
+        seen = 0 if self.live is None else self.live.point.count or 0
+        return max(self.row.gateway_count or 0, seen)
 
     @property
     def wants_power(self) -> bool:
@@ -86,6 +94,7 @@ def shown(row: WallRow, board: LiveBoard, *, price_e4: int | None, now_ms: int) 
     at_gateway = row.in_the_room or _holds(kept, row)
     return Shown(
         row=row,
+        live=kept,
         is_live=live is not None,
         state=wall_state(
             kept,

@@ -38,6 +38,7 @@ async def show_home(request: web.Request) -> web.Response:
         states=[(state.name, counts[state]) for state in reversed(WallState)],
         gateways=await stand_of_gateways(request),
         alarms_total=len(standing),
+        critical=sum(alarm.severity == "critical" for alarm in standing),
         alarms=[
             {
                 "name": alarm_name(alarm.code, who.language),

@@ -322,6 +322,7 @@ class Wall {
     const { building, floor } = this.wanted;
     const line = (node, name, look, place, here) => {
       const flags = URGENT.filter((state) => node[state])
+        .slice(0, 2) // the most urgent two leave room for the name
         .map((state) => `<span class="fl f-${state}" title="${this.words[state]} ${node[state]}">${icon(state)}${node[state]}</span>`)
         .join("");
       const [b, f] = place;
