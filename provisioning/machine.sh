@@ -31,6 +31,7 @@ case ${1:-} in
         need mbpoll mbpoll
         need /usr/lib/postgresql postgresql
         need /usr/sbin/sshd openssh-server
+        need systemd-analyze systemd
         need chromium chromium fonts-noto-cjk
         ;;
     *) echo "usage: $0 base | demo | test" >&2; exit 2 ;;

@@ -28,6 +28,8 @@ _KINDS = (
     *("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
     *("rsa-sha2-512", "rsa-sha2-256"),
 )
+# OpenSSH lets ten sessions share a connection unless told otherwise.
+_AT_ONCE = 5
 # Said by the far side before anything it says is taken for a fact.
 _GREETING = "wattledger"
 
@@ -43,18 +45,13 @@ async def ask(target: Target, questions: Mapping[str, str], *, patience_s: float
         # The last line: some accounts greet everybody who comes in.
         if greeting is None or greeting.split()[-1:] != [_GREETING]:
             raise no_shell(target)
-        answers = {}
-        for name, command in questions.items():
-            printed = await _run(connection, command, patience_s=patience_s)
-            if printed is not None:
-                answers[name] = printed
+        return await _answers(connection, questions, patience_s=patience_s)
     except (OSError, asyncssh.Error) as error:
         connection.abort()  # a peer that fell silent would not say good-bye either
         raise _fault(target, error, patience_s=patience_s) from error
     finally:
         connection.close()
         await connection.wait_closed()
-    return answers
 
 
 async def _connect(target: Target, *, patience_s: float) -> asyncssh.SSHClientConnection:
@@ -79,6 +76,20 @@ async def _connect(target: Target, *, patience_s: float) -> asyncssh.SSHClientCo
         raise judge.fault or _fault(target, error, patience_s=patience_s) from error
     except (OSError, UnicodeError, asyncssh.Error) as error:
         raise judge.fault or _fault(target, error, patience_s=patience_s) from error
+
+
+async def _answers(
+    connection: asyncssh.SSHClientConnection, questions: Mapping[str, str], *, patience_s: float
+) -> dict[str, str]:
+    """Several at a time, because each costs round trips over what may be a slow line."""
+    turn = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(command: str) -> str | None:
+        async with turn:
+            return await _run(connection, command, patience_s=patience_s)
+
+    printed = await asyncio.gather(*(one(command) for command in questions.values()))
+    return {name: text for name, text in zip(questions, printed, strict=True) if text is not None}
 
 
 async def _run(

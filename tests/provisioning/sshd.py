@@ -25,6 +25,8 @@ StrictModes no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 LogLevel INFO
+# Whatever this user's shell does at home is not part of the test.
+SetEnv HOME={folder}
 """
 
 
