@@ -103,6 +103,7 @@ def _link(services: Services) -> Link:
         now_ms=services.now_ms,
         new_id=services.new_id,
         random_bytes=services.random_bytes,
+        sent=services.sent,
     )
 
 

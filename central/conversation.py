@@ -21,7 +21,7 @@ from central.metering.live import LiveBoard
 from central.metering.service import Arrived, Ingested, Outcome, Prices
 from central.outbox import Stored
 from central.publisher import Publisher
-from central.sending import Sending
+from central.sending import Sending, Sent
 from domain.ids import IdSource
 from domain.wire.messages import Watermark
 from domain.wire.topics import Kind, Topics
@@ -47,12 +47,13 @@ class Conversation:
         now_ms: Callable[[], int],
         new_id: IdSource,
         random_bytes: Callable[[int], bytes],
+        sent: Sent,
     ) -> None:
         self._cell_id, self._master = cell_id, master
         self._database, self._board = database, board
         self._now_ms, self._new_id = now_ms, new_id
         self.inbox = Inbox(cell_id, board)
-        self.sending = Sending(random_bytes)
+        self.sending, self._sent = Sending(random_bytes), sent
         self._prices = Prices()
         self._publishers: defaultdict[str, Publisher] = defaultdict(Publisher)
         self._secrets: Mapping[str, Mapping[int, bytes]] = {}
@@ -161,7 +162,12 @@ class Conversation:
     def _say_intent(self, row: Stored) -> None:
         topic = Topics(self._cell_id, row.gateway_id).intent(row.kind, row.key)
         if self._is_newest(topic, (row.version,)):
-            self.sending.put(row.gateway_id, Kind.intent, topic, partial(field.encoded, row))
+            data, sent = partial(field.encoded, row), partial(self._note_sent, row)
+            self.sending.put(row.gateway_id, Kind.intent, topic, data, sent=sent)
+
+    def _note_sent(self, row: Stored) -> None:
+        named = (row.gateway_id, row.kind, row.key)
+        self._sent.note(*named, version=row.version, at_ms=self._now_ms())
 
     def _is_newest(self, topic: str, version: tuple[int, ...]) -> bool:
         """Whether nothing newer was said on the topic: two readers of the books may overtake."""

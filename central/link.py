@@ -20,6 +20,7 @@ from central.database import Database
 from central.gateways.service import NOBODY
 from central.inbox import Inbox
 from central.metering.live import LiveBoard
+from central.sending import Sent
 from domain.ids import IdSource
 from domain.wire.envelope import TooLargeError
 from domain.wire.topics import up_filter
@@ -62,6 +63,7 @@ class Link:
         now_ms: Callable[[], int],
         new_id: IdSource,
         random_bytes: Callable[[int], bytes],
+        sent: Sent | None = None,
     ) -> None:
         self._broker, self._filter, self._now_ms = broker, up_filter(cell_id), now_ms
         self.connected = False
@@ -73,6 +75,7 @@ class Link:
             now_ms=now_ms,
             new_id=new_id,
             random_bytes=random_bytes,
+            sent=sent or Sent(),
         )
         self._inbox, self._sending = self._conversation.inbox, self._conversation.sending
 
@@ -159,12 +162,13 @@ class Link:
     async def _send(self, client: aiomqtt.Client) -> None:
         while True:
             try:
-                topic, envelope = await self._sending.next()
+                ready = await self._sending.next()
             except TooLargeError as error:  # a body that no envelope holds: ours to mend
                 self.faults["sending"] = str(error)
                 _log.exception("not sent: too large")
                 continue
-            await client.publish(topic, envelope, qos=1, retain=True)
+            await client.publish(ready.topic, ready.envelope, qos=1, retain=True)
+            ready.sent()
 
     def _lost(self, why: str) -> None:
         if self.connected or "broker" not in self.faults:

@@ -21,6 +21,7 @@ from central.database import Database
 from central.metering.live import LiveBoard
 from central.permissions import Access, Door, Permission, Role
 from central.security import Actor, Passwords
+from central.sending import Sent
 from central.settings import Settings
 from central.words import Language
 from domain.ids import IdSource
@@ -41,6 +42,7 @@ class Services:
     new_id: IdSource
     random_bytes: Callable[[int], bytes]
     board: LiveBoard = field(default_factory=LiveBoard)  # the picture now
+    sent: Sent = field(default_factory=Sent)  # when intents reached the broker
 
 
 @dataclass(frozen=True, slots=True)
