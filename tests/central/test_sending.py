@@ -3,16 +3,17 @@
 import os
 
 from central.sending import KEPT, Sending, Sent
-from domain.wire.topics import Kind
+from domain.wire.topics import Kind, Topics
 
 
 async def test_the_newest_message_of_a_topic_is_sent_and_tells_when_it_was() -> None:
     sending, told = Sending(os.urandom), list[str]()
+    topic = Topics("c1", "g1").intent("credit", "p1")
     assert sending.seal_under("g1", {1: b"s" * 32}, 1)
     for text in ("old", "new"):
-        sending.put("g1", Kind.intent, "t", text.encode, sent=lambda text=text: told.append(text))  # type: ignore[misc]
+        sending.put("g1", Kind.intent, topic, text.encode, sent=lambda text=text: told.append(text))  # type: ignore[misc]
     ready = await sending.next()
-    assert (ready.topic, told) == ("t", [])
+    assert (ready.topic, told) == (topic, [])
     ready.sent()
     assert told == ["new"]
 
