@@ -7,7 +7,6 @@ found differences.
 import argparse
 import asyncio
 import getpass
-import importlib
 import logging
 import os
 import secrets
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import structlog
 
-from central import app, migrations
+from central import app, migrations, reconcile
 from central.database import Database, StorageFault
 from central.people import service as people
 from central.people.service import NewOperator
@@ -55,6 +54,8 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=meaning, description=meaning)
         command.add_argument("--config", type=Path, required=True, metavar="central.toml")
         command.set_defaults(run=run)
+        if name == "audit":
+            command.add_argument("--json", action="store_true", help="for machines 机器可读")
         if name == "add-operator":
             command.add_argument("--login", required=True)
             command.add_argument("--name", required=True)
@@ -105,11 +106,15 @@ async def _add_operator(settings: Settings, asked: argparse.Namespace) -> int:
 
 
 async def _audit(settings: Settings, asked: argparse.Namespace) -> int:
-    reconcile = importlib.import_module("central.reconcile")
     async with await Database.open(settings.database.url, access="read") as database:
         await app.refuse_unmigrated(database)
-        code: int = await reconcile.run(database, now_ms=app.now_ms(), say=_say)
-        return code
+        return await reconcile.run(
+            database,
+            now_ms=app.now_ms(),
+            say=_say,
+            as_json=asked.json,
+            offset_min=settings.site.offset_min,
+        )
 
 
 def _typed_password() -> str:

@@ -34,23 +34,23 @@ async def broker(tmp_path: Path) -> AsyncIterator[Broker]:
 
 
 @pytest.fixture
-async def office(database: Database, broker: Broker) -> AsyncIterator[Centre]:
+async def site(database: Database, broker: Broker) -> AsyncIterator[Centre]:
     await database.write(add_gateways, "g1", "g2")
     async with linked(database, broker) as running:
         yield running
 
 
 @pytest.fixture
-async def g1(office: Centre) -> AsyncIterator[ScriptedGateway]:
+async def g1(site: Centre) -> AsyncIterator[ScriptedGateway]:
     gateway = ScriptedGateway("g1", at_ms=NOW_MS)
     gateway.journal.open()
-    async with gateway.at(office.broker):
+    async with gateway.at(site.broker):
         yield gateway
 
 
 @pytest.mark.clause("watermark-1", "facts-3")
 async def test_facts_are_booked_and_the_gateway_is_told_how_far(
-    office: Centre, g1: ScriptedGateway
+    site: Centre, g1: ScriptedGateway
 ) -> None:
     g1.journal.note(4)
     await g1.send_facts()
@@ -58,24 +58,24 @@ async def test_facts_are_booked_and_the_gateway_is_told_how_far(
     assert (mark.journal_id, mark.safe_seq) == (g1.journal.journal_id, 5)
     assert mark.chain == g1.journal.chains[5]
     assert mark.centre_at_ms == NOW_MS
-    assert await office.facts(g1.journal.journal_id) == [1, 2, 3, 4, 5]
+    assert await site.facts(g1.journal.journal_id) == [1, 2, 3, 4, 5]
 
 
 async def test_repeated_and_reordered_batches_are_booked_once_and_in_order(
-    office: Centre, g1: ScriptedGateway
+    site: Centre, g1: ScriptedGateway
 ) -> None:
     g1.journal.note(9)
     for first, last in ((6, 8), (1, 3), (1, 3), (9, 10), (2, 6), (4, 8), (1, 10), (9, 10)):
         await g1.send_facts(first, last)
     mark = await g1.until_held(10)
     assert mark.chain == g1.journal.chains[10]
-    assert await office.facts(g1.journal.journal_id) == list(range(1, 11))
+    assert await site.facts(g1.journal.journal_id) == list(range(1, 11))
     held = [each.held_seq for each in g1.watermarks]
     assert held == sorted(held)
 
 
 async def test_a_gap_is_answered_with_where_to_go_on_from(
-    office: Centre, g1: ScriptedGateway
+    site: Centre, g1: ScriptedGateway
 ) -> None:
     g1.journal.note(9)
     await g1.send_facts(1, 2)
@@ -132,40 +132,40 @@ FOREIGN: dict[str, tuple[str, Callable[[bytes], bytes], str, str]] = {
 
 @pytest.mark.clause("envelope-2", "envelope-7", "envelope-11", "topics-2", "topics-3", "keys-4")
 async def test_foreign_messages_are_refused_counted_and_stop_nothing(
-    office: Centre, g1: ScriptedGateway
+    site: Centre, g1: ScriptedGateway
 ) -> None:
     good = g1.sealed_facts()
     expected: dict[tuple[str, str], int] = {}
-    async with connected(office.broker, INTRUDER) as intruder:
+    async with connected(site.broker, INTRUDER) as intruder:
         for topic, forge, gateway_id, reason in FOREIGN.values():
             await intruder.publish(topic, forge(good), qos=1)
             expected[gateway_id, reason] = expected.get((gateway_id, reason), 0) + 1
-            await office.until_refused(gateway_id, reason, expected[gateway_id, reason])
+            await site.until_refused(gateway_id, reason, expected[gateway_id, reason])
         await intruder.publish(G1.facts, b"", qos=1)  # says nothing, and is not counted
         await intruder.publish(G1.facts, good, qos=1)  # replayed by whoever: it is what g1 said
         await g1.until_held(1)
-    assert dict(office.link.inbox.refused()) == expected
-    await _see_counts_in_the_books(office, expected)
+    assert dict(site.link.inbox.refused()) == expected
+    await _see_counts_in_the_books(site, expected)
 
 
-async def _see_counts_in_the_books(office: Centre, expected: dict[tuple[str, str], int]) -> None:
-    talk = office.talk
+async def _see_counts_in_the_books(site: Centre, expected: dict[tuple[str, str], int]) -> None:
+    talk = site.talk
     await talk.write_down()
     await talk.write_down()
-    rows = await office.database.read(gateways.refused_counts)
+    rows = await site.database.read(gateways.refused_counts)
     assert {(row.gateway_id, row.reason): row.count for row in rows} == expected
 
 
 @pytest.mark.clause("envelope-9")
 async def test_replayed_messages_have_no_effect_and_are_counted(
-    office: Centre, g1: ScriptedGateway
+    site: Centre, g1: ScriptedGateway
 ) -> None:
-    await office.database.write(lambda c: campus.build(c, campus.ids()))
-    point_id = await office.database.read(_first_point)
+    await site.database.write(lambda c: campus.build(c, campus.ids()))
+    point_id = await site.database.read(_first_point)
     facts, pulse = g1.sealed_facts(), g1.sealed_pulse()
     old, new = (g1.sealed_live(shown(point_id, power_w=w)) for w in (100, 200))
-    await office.look()
-    async with connected(office.broker, INTRUDER) as intruder:
+    await site.look()
+    async with connected(site.broker, INTRUDER) as intruder:
         for topic, payload in (
             (G1.facts, facts),
             (G1.pulse, pulse),
@@ -174,63 +174,63 @@ async def test_replayed_messages_have_no_effect_and_are_counted(
         ):
             await intruder.publish(topic, payload, qos=1)
         await g1.until_held(1)
-        await office.until(lambda: office.board.point(point_id) is not None)
-        office.clock.ms += 100_000
+        await site.until(lambda: site.board.point(point_id) is not None)
+        site.clock.ms += 100_000
         for topic, payload in ((G1.pulse, pulse), (G1.live, old), (G1.facts, facts)):
             await intruder.publish(topic, payload, qos=1)
-        await office.until_refused("g1", "repeat", 4)  # the batch: by its envelope and by the books
-    state, beat = office.board.point(point_id), office.board.gateway("g1")
+        await site.until_refused("g1", "repeat", 4)  # the batch: by its envelope and by the books
+    state, beat = site.board.point(point_id), site.board.gateway("g1")
     assert state is not None
     assert beat is not None
-    assert (state.point.power_w, beat.online(office.clock.ms)) == (200, False)
-    assert await office.facts(g1.journal.journal_id) == [1]
+    assert (state.point.power_w, beat.online(site.clock.ms)) == (200, False)
+    assert await site.facts(g1.journal.journal_id) == [1]
 
 
-async def test_a_revoked_gateway_is_heard_no_more(office: Centre, g1: ScriptedGateway) -> None:
+async def test_a_revoked_gateway_is_heard_no_more(site: Centre, g1: ScriptedGateway) -> None:
     await g1.send_pulse()
     await g1.send_facts()
     await g1.until_held(1)
-    await office.database.write(gateways.revoke, actor=TECHNICIAN, now_ms=NOW_MS, gateway_id="g1")
-    await office.look()
+    await site.database.write(gateways.revoke, actor=TECHNICIAN, now_ms=NOW_MS, gateway_id="g1")
+    await site.look()
     g1.journal.note()
     await g1.send_facts()
-    await office.until_refused("g1", "unknown_epoch")
-    assert office.board.gateway("g1") is None
-    assert await office.facts(g1.journal.journal_id) == [1]
+    await site.until_refused("g1", "unknown_epoch")
+    assert site.board.gateway("g1") is None
+    assert await site.facts(g1.journal.journal_id) == [1]
 
 
-async def test_picture_and_pulse_reach_the_board(office: Centre, g1: ScriptedGateway) -> None:
-    await office.database.write(lambda c: campus.build(c, campus.ids()))
-    point_id = await office.database.read(_first_point)
-    await office.look()
+async def test_picture_and_pulse_reach_the_board(site: Centre, g1: ScriptedGateway) -> None:
+    await site.database.write(lambda c: campus.build(c, campus.ids()))
+    point_id = await site.database.read(_first_point)
+    await site.look()
     await g1.send_facts()
     await g1.until_held(1)
     await g1.send_live(shown(point_id), shown("of-another-house"))
     await g1.send_pulse(head_seq=8)
-    await office.until(lambda: office.board.gateway("g1") is not None)
-    assert dict(await office.link.health()) == {
+    await site.until(lambda: site.board.gateway("g1") is not None)
+    assert dict(await site.link.health()) == {
         "meters_total": 2,
         "meters_live": 1,
         "gateways_online": 1,
         "backlog_facts": 7,
     }
-    assert office.board.point("of-another-house") is None
+    assert site.board.point("of-another-house") is None
 
 
 async def test_a_sale_is_sent_at_once_and_until_it_is_held(
-    office: Centre, g1: ScriptedGateway
+    site: Centre, g1: ScriptedGateway
 ) -> None:
     loop = asyncio.get_running_loop()
     await g1.send_facts()
     await g1.until_held(1)
-    purse_id = await office.database.write(_open_room)
+    purse_id = await site.database.write(_open_room)
     committed = loop.time()
     await g1.until(lambda me: _credit(me, purse_id) == [5_000])
     assert loop.time() - committed < 0.5
-    office.clock.ms += 4_999
-    await office.look()
+    site.clock.ms += 4_999
+    await site.look()
     assert _credit(g1, purse_id) == [5_000]
-    office.clock.ms += 1
+    site.clock.ms += 1
     await g1.until(lambda me: _credit(me, purse_id) == [5_000, 5_000])
     taken = g1.intents[-1]
     for intent in list(g1.intents):
@@ -240,76 +240,76 @@ async def test_a_sale_is_sent_at_once_and_until_it_is_held(
                    granted_fen=5_000, source="intent")  # fmt: skip
     await g1.send_facts()
     await g1.until_held(g1.journal.head_seq)
-    assert await office.database.read(outbox.outstanding, "g1") == []
+    assert await site.database.read(outbox.outstanding, "g1") == []
     said = len(g1.intents)
-    office.clock.ms += 600_000
-    await office.look()
+    site.clock.ms += 600_000
+    await site.look()
     assert len(g1.intents) == said
 
 
 @pytest.mark.clause("intents-3")
 async def test_a_gateway_that_holds_something_else_is_told_everything_after_30_s(
-    office: Centre, g1: ScriptedGateway
+    site: Centre, g1: ScriptedGateway
 ) -> None:
-    await office.database.write(_open_room)
+    await site.database.write(_open_room)
     await g1.until(lambda me: len(me.intents) >= 4)
     kinds = {(intent.kind, intent.key) for intent in g1.intents}
     await g1.send_pulse()
-    await office.until(lambda: office.board.gateway("g1") is not None)
-    await office.database.write(_hold_everything)
-    await office.look()
+    await site.until(lambda: site.board.gateway("g1") is not None)
+    await site.database.write(_hold_everything)
+    await site.look()
     g1.intents.clear()
     await g1.send_pulse(intents_digest="ab" * 32)
-    await office.look()
-    office.clock.ms += 30_000
+    await site.look()
+    site.clock.ms += 30_000
     await g1.send_pulse(intents_digest="ab" * 32)
     await g1.until(lambda me: {(i.kind, i.key) for i in me.intents} == kinds)
-    assert await office.database.read(outbox.outstanding, "g1") == []
+    assert await site.database.read(outbox.outstanding, "g1") == []
 
 
 @pytest.mark.clause("watermark-1")
 async def test_a_broker_that_was_killed_forgets_and_is_told_again(
-    office: Centre, g1: ScriptedGateway
+    site: Centre, g1: ScriptedGateway
 ) -> None:
     g1.journal.note(2)
     await g1.send_facts()
     await g1.until_held(3)
-    purse_id = await office.database.write(_open_room)
+    purse_id = await site.database.write(_open_room)
     await g1.until(lambda me: _credit(me, purse_id) == [5_000])
-    office.broker.kill()
-    await office.until(lambda: not office.link.connected)
-    assert "broker" in office.link.faults
-    await office.broker.start()
+    site.broker.kill()
+    await site.until(lambda: not site.link.connected)
+    assert "broker" in site.link.faults
+    await site.broker.start()
     late = ScriptedGateway("g1", at_ms=NOW_MS)
-    async with late.at(office.broker):
-        await office.until(lambda: office.link.connected)
+    async with late.at(site.broker):
+        await site.until(lambda: site.link.connected)
         await late.until(lambda me: bool(me.watermarks) and bool(_credit(me, purse_id)))
         assert late.watermarks[-1].held_seq == 3
     again = ScriptedGateway("g1", at_ms=NOW_MS)
-    async with again.at(office.broker):  # and they are retained for whoever comes later
+    async with again.at(site.broker):  # and they are retained for whoever comes later
         await again.until(lambda me: bool(me.watermarks) and bool(_credit(me, purse_id)))
-    assert office.link.faults == {}
+    assert site.link.faults == {}
 
 
 async def test_facts_that_were_queued_are_booked_while_the_broker_is_away(
-    office: Centre, g1: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
+    site: Centre, g1: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = asyncio.Event()
-    write = office.talk._write
+    write = site.talk._write
 
     async def wait_and_write(group: Any) -> Any:
         await gate.wait()
         return await write(group)
 
-    monkeypatch.setattr(office.talk, "_write", wait_and_write)
+    monkeypatch.setattr(site.talk, "_write", wait_and_write)
     g1.journal.note(2)
     await g1.send_facts()
-    await office.until(lambda: not office.link.inbox._waiting and bool(g1.journal.head_seq))
-    office.broker.kill()
-    await office.until(lambda: not office.link.connected)
+    await site.until(lambda: not site.link.inbox._waiting and bool(g1.journal.head_seq))
+    site.broker.kill()
+    await site.until(lambda: not site.link.connected)
     gate.set()
-    await office.until_booked(g1.journal.journal_id, [1, 2, 3])
-    assert not office.link.connected
+    await site.until_booked(g1.journal.journal_id, [1, 2, 3])
+    assert not site.link.connected
 
 
 async def test_a_new_centre_tells_every_gateway_how_far_it_holds(
@@ -328,8 +328,28 @@ async def test_a_new_centre_tells_every_gateway_how_far_it_holds(
         assert mark.chain == gateway.journal.chains[1]
 
 
+@pytest.mark.postgres
+async def test_facts_go_into_postgresql_as_well(postgres: Database, broker: Broker) -> None:
+    await postgres.write(add_gateways, "g1")
+    async with linked(postgres, broker) as site:
+        gateway = ScriptedGateway("g1", at_ms=NOW_MS)
+        gateway.journal.open()
+        gateway.journal.note(4)
+        async with gateway.at(broker):
+            for first, last in ((1, 3), (3, 5), (1, 2)):
+                await gateway.send_facts(first, last)
+            await gateway.until_held(5)
+            await gateway.send_pulse()
+            await site.until(lambda: site.board.gateway("g1") is not None)
+            await site.look()
+            await site.talk.write_down()
+        assert await site.facts(gateway.journal.journal_id) == [1, 2, 3, 4, 5]
+        rows = await postgres.read(gateways.refused_counts)
+        assert [(row.reason, row.count) for row in rows] == [("repeat", 1)]
+
+
 async def test_a_batch_that_cannot_be_booked_stops_no_other(
-    office: Centre, g1: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
+    site: Centre, g1: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     book = metering.ingest_all
 
@@ -341,34 +361,34 @@ async def test_a_batch_that_cannot_be_booked_stops_no_other(
     monkeypatch.setattr(conversation, "AFTER_FAULT_S", 0.0)
     g2 = ScriptedGateway("g2", at_ms=NOW_MS)
     g2.journal.open()
-    async with g2.at(office.broker):
+    async with g2.at(site.broker):
         await g1.send_facts()
-        await office.until_refused("g1", "not_booked")
-        assert "what we got wrong" in office.link.faults["not booked"]
+        await site.until_refused("g1", "not_booked")
+        assert "what we got wrong" in site.link.faults["not booked"]
         await g2.send_facts()
         await g2.until_held(1)
     monkeypatch.setattr(metering, "ingest_all", book)
     await g1.send_facts()
     await g1.until_held(1)
-    assert "not booked" not in office.link.faults
+    assert "not booked" not in site.link.faults
 
 
 async def test_the_centre_speaks_under_the_key_that_the_gateway_has(
-    office: Centre, g1: ScriptedGateway
+    site: Centre, g1: ScriptedGateway
 ) -> None:
     await g1.send_facts()
     await g1.until_held(1)
-    epoch = await office.database.write(
+    epoch = await site.database.write(
         gateways.renew_keys, actor=TECHNICIAN, now_ms=NOW_MS, gateway_id="g1", overlap_ms=60_000
     )
     assert epoch == 2
-    await office.look()
+    await site.look()
     g1.journal.note()
     await g1.send_facts()  # under the old key, which it still has
     await g1.until_held(2)  # … and it can read the answer
     renewed = ScriptedGateway("g1", epoch=2, at_ms=NOW_MS)
     renewed.journal = g1.journal
-    async with connected(office.broker, INTRUDER) as carrier:
+    async with connected(site.broker, INTRUDER) as carrier:
         renewed.journal.note()
         await carrier.publish(G1.facts, renewed.sealed_facts(), qos=1)
         seen: list[bytes] = []
@@ -386,11 +406,11 @@ async def test_a_broker_that_does_not_let_us_in_is_said_aloud(
 ) -> None:
     async with (
         Broker(tmp_path, [Account(centre().user, "another", ())]) as strict,
-        linked(database, strict, wait=False) as office,
+        linked(database, strict, wait=False) as site,
     ):
-        await office.until(lambda: "broker" in office.link.faults)
-        assert "ot authori" in office.link.faults["broker"]
-        assert not office.link.connected
+        await site.until(lambda: "broker" in site.link.faults)
+        assert "ot authori" in site.link.faults["broker"]
+        assert not site.link.connected
 
 
 # --- pieces ------------------------------------------------------------------------------------
