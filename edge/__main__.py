@@ -6,6 +6,7 @@ Unix socket. Exit codes: 0 well, 1 the service or the meter does not answer, 2 a
 
 import argparse
 import asyncio
+import ctypes
 import json
 import logging
 import os
@@ -26,7 +27,8 @@ from edge.faults import Fault
 from edge.settings import Settings, SettingsFault, load
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_NTP_FLAG = Path("/run/systemd/timesync/synchronized")
+_TIMEX_BYTES = 512  # more than struct timex takes on any kernel
+_TIME_ERROR = 5  # adjtimex(2): nobody keeps this clock
 _ASK_TIMEOUT_S = 10.0
 
 
@@ -102,7 +104,7 @@ def _machine() -> Machine:
         mono_ms=lambda: (time.monotonic_ns() - started_ns) // 1_000_000,
         boottime_ms=lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000,
         wall_ms=lambda: time.time_ns() // 1_000_000,
-        ntp_synchronised=_NTP_FLAG.exists,
+        ntp_synchronised=_kernel_clock_is_kept,
         kernel_boot_id=_BOOT_ID.read_text().strip() if _BOOT_ID.exists() else "",
     )
     return Machine(
@@ -113,6 +115,12 @@ def _machine() -> Machine:
         environment=os.environ,
         software=version("wattledger"),
     )
+
+
+def _kernel_clock_is_kept() -> bool:
+    """Whether somebody (timesyncd, chrony, ntpd …) keeps the kernel's clock to NTP."""
+    state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+    return 0 <= state < _TIME_ERROR
 
 
 def _ask(path: Path, request: dict[str, Any]) -> dict[str, Any]:
