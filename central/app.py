@@ -66,6 +66,8 @@ async def serve(
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(await Database.open(settings.database.url))
         await refuse_unmigrated(database)
+        # Run last: nothing that was done in the final second may stay unsealed.
+        stack.push_async_callback(seal_audit, database, everywhere=True)
         passwords = Passwords()
         stack.callback(passwords.close)
         jobs = Jobs()

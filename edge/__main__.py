@@ -119,7 +119,7 @@ def _machine() -> Machine:
 
 def _kernel_clock_is_kept() -> bool:
     """Whether somebody (timesyncd, chrony, ntpd …) keeps the kernel's clock to NTP."""
-    state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+    state: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
     return 0 <= state < _TIME_ERROR
 
 
