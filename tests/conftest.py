@@ -11,15 +11,6 @@ from pathlib import Path
 import pytest
 import structlog
 
-# structlog's own default draws every local of a traceback, which takes seconds.
-structlog.configure(
-    processors=[
-        structlog.processors.add_log_level,
-        structlog.processors.format_exc_info,
-        structlog.processors.LogfmtRenderer(),
-    ]
-)
-
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
 
@@ -37,6 +28,23 @@ class Roll:
 
 
 ROLL = Roll()
+
+
+@pytest.fixture(autouse=True)
+def _plain_log() -> None:
+    """Logs as short lines on the output of the test that runs.
+
+    A command under test may have pointed them at an output that is closed by now; and structlog's
+    own default draws every local of a traceback, which takes seconds.
+    """
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.LogfmtRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(),
+    )
 
 
 @pytest.fixture
