@@ -1,4 +1,6 @@
-"""The first page 首页: what came in today, how the rooms stand, what waits for somebody."""
+"""The first page 首页 and the sales of a day 售电查询: what came in, what waits for somebody."""
+
+from datetime import date
 
 from aiohttp import web
 
@@ -10,8 +12,9 @@ from central.metering.live import WallState, count_states
 from central.metering.picture import Shown, picture
 from central.permissions import Door, Permission
 from central.sales import queries
-from central.sales.receipts import METHODS
+from central.sales.receipts import ITEMS, METHODS
 from central.web import SERVICES, actor_of, page, route, visitor
+from domain.instants import DAY_MS, MINUTE_MS
 from domain.ledger import Kind
 
 LISTED = 8  # of alarms and of payments under way
@@ -20,6 +23,7 @@ LISTED = 8  # of alarms and of payments under way
 def routes(app: web.Application) -> None:
     """Declare the routes of this feature."""
     route(app, "GET", "/", show_home, Door.signed_in)
+    route(app, "GET", "/sales", show_sales, Permission.receipt_see)
 
 
 async def show_home(request: web.Request) -> web.Response:
@@ -55,28 +59,67 @@ async def show_home(request: web.Request) -> web.Response:
 
 
 async def _money(request: web.Request, now_ms: int) -> dict[str, object]:
-    services, language = request.app[SERVICES], visitor(request).language
+    services = request.app[SERVICES]
     since_ms = day_start_ms(now_ms, services.settings.site.offset_min)
-    taken = await services.database.read(queries.takings, from_ms=since_ms, to_ms=now_ms + 1)
-    cash = [each for each in taken if each.method is not None]
-    sold = [each for each in cash if each.kind is Kind.sale]
-    waiting = await services.database.read(queries.not_in_the_room, limit=200)
-    by_method: dict[str, list[int]] = {}
-    for each in cash:
-        assert each.method is not None
-        zh, en = METHODS[each.method]
-        line = by_method.setdefault(zh if language == "zh" else en, [0, 0])
-        line[0] += each.events
-        line[1] += each.fen
+    waiting = await services.database.read(queries.not_in_the_room)
     return {
-        "sold_fen": sum(each.fen for each in sold),
-        "sales": sum(each.events for each in sold),
-        "back_fen": sum(each.fen for each in cash if each.kind is not Kind.sale),
-        "net_fen": sum(each.fen for each in cash),
-        "methods": sorted(by_method.items()),
+        **await _takings(request, from_ms=since_ms, to_ms=now_ms + 1),
         "waiting_total": len(waiting),
         "waiting": waiting[:LISTED],
     }
+
+
+async def _takings(request: web.Request, *, from_ms: int, to_ms: int) -> dict[str, object]:
+    """What came in and went out, in sums and by method; nothing that no money was paid for."""
+    chinese = visitor(request).language == "zh"
+    taken = await request.app[SERVICES].database.read(queries.takings, from_ms=from_ms, to_ms=to_ms)
+    by_method: dict[str, list[int]] = {}
+    for each in taken:
+        if each.method is not None:
+            zh, en = METHODS[each.method]
+            line = by_method.setdefault(zh if chinese else en, [0, 0])
+            line[0] += each.events
+            line[1] += each.fen
+    paid = [each for each in taken if each.method is not None]
+    sold = [each for each in paid if each.kind is Kind.sale]
+    return {
+        "sold_fen": sum(each.fen for each in sold),
+        "sales": sum(each.events for each in sold),
+        "back_fen": sum(each.fen for each in paid if each.kind is not Kind.sale),
+        "net_fen": sum(each.fen for each in paid),
+        "methods": sorted(by_method.items()),
+    }
+
+
+async def show_sales(request: web.Request) -> web.Response:
+    """Payments and refunds of one day (`?day=2026-11-22`, else today)."""
+    services, chinese = request.app[SERVICES], visitor(request).language == "zh"
+    now_ms, offset_min = services.now_ms(), services.settings.site.offset_min
+    today_ms = day_start_ms(now_ms, offset_min)
+    from_ms = _asked_day(request.query.get("day", ""), today_ms, offset_min)
+    span = {"from_ms": from_ms, "to_ms": from_ms + DAY_MS}
+    return page(
+        request,
+        "sales.html",
+        from_ms=from_ms,
+        day_ms=DAY_MS,
+        is_today=from_ms == today_ms,
+        events=await services.database.read(queries.events_between, **span),
+        most=queries.RECENT_MAX,
+        money=await _takings(request, **span),
+        items={kind: zh if chinese else en for kind, (zh, en) in ITEMS.items()},
+        methods={method: zh if chinese else en for method, (zh, en) in METHODS.items()},
+    )
+
+
+def _asked_day(text: str, today_ms: int, offset_min: int) -> int:
+    """The start of the day that was asked for; today where none was, or none that there is."""
+    try:
+        asked = date.fromisoformat(text)
+    except ValueError:
+        return today_ms
+    local_ms = (asked.toordinal() - date(1970, 1, 1).toordinal()) * DAY_MS
+    return min(max(local_ms, 0) - offset_min * MINUTE_MS, today_ms)
 
 
 def _places(shown: list[Shown]) -> dict[str, tuple[str, str]]:

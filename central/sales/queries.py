@@ -92,6 +92,14 @@ def recent_events(
     return _rows(connection, tables.money_events.c.operator_id == operator_id, limit=limit)
 
 
+def events_between(
+    connection: Connection, *, from_ms: int, to_ms: int, limit: int = RECENT_MAX
+) -> list[EventRow]:
+    """The money events of the house from `from_ms` until before `to_ms`, newest first."""
+    at_ms = tables.money_events.c.at_ms
+    return _rows(connection, at_ms >= from_ms, at_ms < to_ms, limit=limit)
+
+
 def not_in_the_room(connection: Connection, *, limit: int = RECENT_MAX) -> list[EventRow]:
     """Money events of open purses that their gateway does not hold yet, newest first."""
     held = func.coalesce(metering.purse_states.c.gateway_count, 0)
@@ -151,6 +159,35 @@ def trace(connection: Connection, event_id: str, *, sent_at_ms: int | None = Non
         lit_at_ms=_lit_at_ms(connection, list(relays), row.at_ms),
         refused_reason=_refused(connection, event_id),
         relays=relays,
+    )
+
+
+def credit_of(connection: Connection, event_id: str) -> tuple[str, str, int] | None:
+    """`(gateway_id, purse_id, version)` of the credit intent that first carried an event."""
+    events, purses = tables.money_events, tables.purses
+    row = connection.execute(
+        select(purses.c.gateway_id, purses.c.purse_id, events.c.intent_version)
+        .join(purses, purses.c.purse_id == events.c.purse_id)
+        .where(events.c.event_id == event_id)
+    ).one_or_none()
+    return None if row is None else (row[0], row[1], row[2])
+
+
+def receipt_of_request(connection: Connection, request_id: str) -> str | None:
+    """The number of the slip that a form led to, or None where it led to none."""
+    events = tables.money_events
+    return connection.scalar(
+        select(events.c.receipt_no).where(events.c.request_id == request_id).limit(1)
+    )
+
+
+def room_of_purse(connection: Connection, purse_id: str) -> str | None:
+    """The room of the account that a purse belongs to, open or closed."""
+    accounts, purses = tables.accounts, tables.purses
+    return connection.scalar(
+        select(accounts.c.room_id)
+        .join(purses, purses.c.account_id == accounts.c.account_id)
+        .where(purses.c.purse_id == purse_id)
     )
 
 

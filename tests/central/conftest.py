@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -33,6 +34,7 @@ from central.security import SYSTEM, Passwords, form_token, new_token
 from central.settings import load
 from central.web import SERVICES, Health, Services, make_app, nothing_known
 from domain.ids import ulid
+from tests.central.showcase import Field, Showcase, furnish
 
 SETTINGS = """
 [site]
@@ -283,3 +285,76 @@ async def open_pages(services: Services) -> AsyncIterator[OpenPages]:
             return await stack.enter_async_context(Browser(TestServer(app)))
 
         yield opened
+
+
+Rows = dict[str, list[dict[str, Any]]]
+
+
+@dataclass
+class Stage:
+    """The pages over a furnished campus whose gateways speak when told to."""
+
+    browser: Browser
+    services: Services
+    clock: Clock
+    made: Showcase
+    field: Field
+
+    def speak(self, later_ms: int = 0) -> None:
+        """Time passes, then every gateway shows its meters."""
+        self.clock.ms += later_ms
+        self.field.speak(self.clock.ms)
+
+    def room(self, n: int) -> str:
+        """The address of room `n`."""
+        return f"/rooms/{self.made.room_ids[n]}"
+
+    async def text(self, path: str, *, status: int = 200) -> str:
+        """A page as text."""
+        answer = await self.browser.get(path)
+        text = await answer.text()
+        assert answer.status == status, text
+        return text
+
+
+@pytest.fixture(scope="session")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Showcase, Rows]:
+    """The campus of the stage, built once: what was made, and every row of its books."""
+    path = tmp_path_factory.mktemp("furnished") / "central.db"
+    numbers = itertools.count(1 << 60)  # other ids than those of the tests
+
+    def everything(connection: Connection) -> Rows:
+        return {
+            table.name: [dict(row) for row in connection.execute(table.select()).mappings()]
+            for table in metadata.sorted_tables
+        }
+
+    async def make() -> tuple[Showcase, Rows]:
+        async with await Database.open(f"sqlite:///{path}") as opened:
+            await opened.write(metadata.create_all)
+            made = await opened.write(
+                furnish, lambda: ulid(Clock().ms, next(numbers).to_bytes(10)), now_ms=Clock().ms
+            )
+            return made, await opened.read(everything)
+
+    return asyncio.run(make())
+
+
+def _pour(connection: Connection, rows: Rows) -> None:
+    for table in metadata.sorted_tables:
+        if rows[table.name]:
+            connection.execute(table.insert(), rows[table.name])
+
+
+@pytest.fixture
+async def stage(
+    services: Services, clock: Clock, open_pages: OpenPages, furnished: tuple[Showcase, Rows]
+) -> Stage:
+    """Two buildings of two floors with ten doors each, live, seen by a cashier."""
+    made, rows = furnished
+    await services.database.write(_pour, rows)
+    browser = await open_pages()
+    await browser.sign_in_as(Role.cashier)
+    set_up = Stage(browser, services, clock, made, Field(services.board, made))
+    set_up.speak()
+    return set_up

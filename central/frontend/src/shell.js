@@ -51,7 +51,7 @@ export function clockText(ms, offsetMin, seconds) {
 }
 
 function startMenus() {
-  const menus = () => document.querySelectorAll("details.menu[open]");
+  const menus = () => document.querySelectorAll("details.menu[open]:not([data-listed])");
   document.addEventListener("click", (event) => {
     for (const menu of menus()) if (!menu.contains(event.target)) menu.open = false;
   });
@@ -74,7 +74,10 @@ function startMenus() {
   const show = (open) => {
     list.toggleAttribute("data-open", open);
     burger.setAttribute("aria-expanded", String(open));
-    for (const menu of list.querySelectorAll(".menu")) menu.open = open; // a closed one has no contents
+    for (const menu of list.querySelectorAll(".menu")) {
+      menu.toggleAttribute("data-listed", open); // all open at once, until the list closes
+      menu.open = open;
+    }
   };
   burger.addEventListener("click", () => show(!list.hasAttribute("data-open")));
   wide.addEventListener("change", () => show(false));
