@@ -5,8 +5,9 @@ filter answers at once; the page itself carries the words, the columns and where
 """
 
 from collections.abc import Mapping
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
+import structlog
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse, sse_response
 
@@ -14,6 +15,8 @@ from central import doors
 from central.metering.wall import WallFeed
 from central.permissions import Permission
 from central.web import SERVICES, json_answer, page, route
+
+_log = structlog.get_logger("wall")
 
 FEED = web.AppKey("wall_feed", WallFeed)
 _LOOK_AGAIN_MS = 30_000  # how often a stream asks whether its viewer may still look
@@ -44,8 +47,13 @@ async def give_rows(request: web.Request) -> web.Response:
 async def give_changes(request: web.Request) -> web.StreamResponse:
     """A whole picture, then what changes, at most one message a round."""
     async with sse_response(request) as response:
-        with suppress(ConnectionResetError, TimeoutError):  # the browser left, or stopped reading
+        try:
             await _tell(request, response)
+        except (ConnectionResetError, TimeoutError):
+            _log.debug("a wall left")  # the browser went away, or stopped reading
+        except Exception:  # noqa: BLE001 - logged, and asked again by the browser
+            # the answer has begun, so no page can say it: the stream ends
+            _log.exception("the wall stopped")
     return response
 
 

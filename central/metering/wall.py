@@ -146,11 +146,9 @@ class WallFeed:
             async with aclosing(rounds) as each:
                 async for _ in each:
                     last = await self._round(last)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - raised again at those who listen
             self._task = self._last = None  # whoever comes next begins anew
             last.following.set_exception(error)
-            _ = last.following.exception()  # seen here, should nobody be listening
-            raise
 
     async def _round(self, last: _Round) -> _Round:
         rows = await self.rows()

@@ -10,7 +10,7 @@ import central
 
 TEMPLATES = sorted((Path(central.__file__).parent / "templates").rglob("*.html"))
 # the same in both languages: units, keys, signs, and the names of the languages themselves
-SAME = {"kWh", "W", "F2", "F9", "中文", "English"}
+SAME = {"kWh", "W", "Enter", "中文", "English"}
 SPOKEN = ("title", "alt", "placeholder", "aria-label", "label")
 _CLASSES = r"\{% block \w+_class %\}.*?\{% endblock %\}"
 _JINJA = re.compile(_CLASSES + r"|\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
