@@ -73,8 +73,8 @@ class Sale:
         """The form as it came back. Raises Malformed where its id is not one of ours."""
         return cls(
             request_id=request_id_of(fields),
-            room_id=fields.get("room_id", ""),
-            purse_id=fields.get("purse_id", ""),
+            room_id=fields.get("room", ""),
+            purse_id=fields.get("purse", ""),
             amount=fields.get("amount", ""),
             method=fields.get("method", ""),
         )
