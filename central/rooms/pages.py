@@ -83,7 +83,8 @@ class Use:
     days: int
     slot_ms: int
     wh: Sequence[int | None]
-    chart: charts.Steps
+    chart: charts.Steps  # for a desk
+    narrow: charts.Steps  # for a phone: its own drawing, so that its figures can be read
     total_wh: int
 
     @property
@@ -126,7 +127,7 @@ async def _use(request: web.Request, points: Sequence[Shown], now_ms: int) -> Us
     over = (now_ms - from_ms) // metering.SLOT_MS
     wh = metering.use_of_slots(readings, from_ms=from_ms, slots=over)
     ahead = [None] * (_SPANS[span] * _SLOTS_A_DAY - over)
-    chart = charts.steps([*(None if used is None else used * 2 for used in wh), *ahead], floor=200)
+    watts = [*(None if used is None else used * 2 for used in wh), *ahead]
     return Use(
         point=point,
         span=span,
@@ -134,7 +135,8 @@ async def _use(request: web.Request, points: Sequence[Shown], now_ms: int) -> Us
         days=_SPANS[span],
         slot_ms=metering.SLOT_MS,
         wh=wh,
-        chart=chart,
+        chart=charts.steps(watts, floor=200),
+        narrow=charts.steps(watts, floor=200, width=340, height=180),
         total_wh=sum(used for used in wh if used is not None),
     )
 
