@@ -48,6 +48,7 @@ __all__ = [
 
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _SEARCH_DAYS = 800  # beyond this nobody waits for a price to change
+_DAYS_KEPT = 1_000  # of a price table taken apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,15 @@ class Pricing:
     """All that prices an interval: versions of one tariff by start, the calendar, local time.
 
     Versions may be given in any order; of two with one start the higher version is in force.
-    `flat` is the one (rate, price) there is, None where the price depends on time or use.
+    `flat` is the one (rate, price) there is, None where the price depends on time or use. `days`
+    remembers what was taken apart: it can always be found again from the rest.
     """
 
     versions: tuple[Tariff, ...]
     calendar: Calendar
     zone: Zone
     flat: tuple[Rate, int] | None = field(init=False, repr=False, compare=False, default=None)
+    days: "dict[int, _Day]" = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         ordered = sorted(self.versions, key=lambda t: (t.effective_from_ms, t.version))
@@ -69,16 +72,14 @@ class Pricing:
         object.__setattr__(self, "flat", _only_price(ordered))
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """Where a point stands in its tier period: watt-hours used since `period_start_ms`."""
 
     period_start_ms: int
     used_wh: int
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A stretch of energy at one price. `tier` counts from 0."""
 
     rate: Rate
@@ -92,8 +93,7 @@ class Part:
         return self.wh * self.price_e4
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(NamedTuple):
     """The price of an interval: its parts (none of 0 Wh), their sum, and the position after it."""
 
     parts: tuple[Part, ...]
@@ -192,8 +192,33 @@ def _version_index(pricing: Pricing, at_ms: int) -> int:
     return max(started - 1, 0)
 
 
+class _Day(NamedTuple):
+    """The stretches that hold during a day of UTC, in order, and where each ends."""
+
+    ends_ms: tuple[int, ...]
+    stretches: tuple[_Stretch, ...]
+
+
 def _stretch_at(pricing: Pricing, at_ms: int) -> _Stretch:
-    """What holds at an instant, and until when at most: a day's stretches are walked one by one.
+    """What holds at an instant, and until when at most."""
+    n = at_ms // DAY_MS
+    day = pricing.days.get(n)
+    if day is None:
+        if len(pricing.days) >= _DAYS_KEPT:
+            pricing.days.clear()
+        day = pricing.days[n] = _day(pricing, n)
+    return day.stretches[bisect_right(day.ends_ms, at_ms)]
+
+
+def _day(pricing: Pricing, n: int) -> _Day:
+    stretches = [_found_at(pricing, n * DAY_MS)]
+    while stretches[-1].until_ms < (n + 1) * DAY_MS:
+        stretches.append(_found_at(pricing, stretches[-1].until_ms))
+    return _Day(tuple(stretch.until_ms for stretch in stretches), tuple(stretches))
+
+
+def _found_at(pricing: Pricing, at_ms: int) -> _Stretch:
+    """What holds at an instant, from the tables: a day's stretches are walked one by one.
 
     Slots go by the wall clock, so a change of the UTC offset ends a stretch too.
     """
@@ -261,8 +286,7 @@ def _flat_charge(pricing: Pricing, position: Position, wh: int, from_ms: int, to
     assert pricing.flat is not None
     rate, price_e4 = pricing.flat
     end_ms = to_ms - 1 if from_ms < to_ms else to_ms
-    day = date.fromordinal(_EPOCH_DAY + (end_ms + pricing.zone.offset_ms(end_ms)) // DAY_MS)
-    period_start_ms = _period_start_ms(pricing.versions[0], pricing.zone, day)
+    period_start_ms = _stretch_at(pricing, end_ms).period_start_ms
     used_wh = position.used_wh + wh
     if position.period_start_ms < period_start_ms:
         before_ms = period_start_ms - from_ms

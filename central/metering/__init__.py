@@ -1,1 +1,1 @@
-"""What the buildings saw and did: facts, readings, charges, and the state that follows from them."""
+"""What the buildings saw and did: facts, readings, charges, and the states that follow."""

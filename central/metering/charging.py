@@ -5,6 +5,7 @@ difference is a line in the report, never a correction.
 """
 
 import json
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from central.metering import tables
@@ -158,5 +159,5 @@ def _parts_text(parts: tuple[ChargePart, ...]) -> str:
 
 
 def _text(row: _Charge) -> str:
-    content: dict[str, Any] = row._asdict() | {"parts": [part.model_dump() for part in row.parts]}
+    content: dict[str, Any] = row._asdict() | {"parts": [asdict(part) for part in row.parts]}
     return json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
