@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from central.metering import tables
 from central.metering.draft import Draft
-from domain.wire.facts import Fact, canonical
+from domain.instants import Trust
+from domain.wire.facts import Fact, Stamped, canonical
 
 
 @dataclass(slots=True)
@@ -19,6 +20,11 @@ class Context:
     new_id: Callable[[], str]
     set_aside_rows: int = 0
     whole_set_aside: str | None = None  # why the fact as a whole was set aside
+
+    def at_ms(self, fact: Stamped) -> int:
+        """When a fact happened, for people to read: where the gateway did not know the time, when
+        the office heard of it, which is nearer than the floor that the gateway wrote."""
+        return self.received_ms if fact.trust == Trust.unknown else fact.at_ms
 
     def set_aside(
         self,

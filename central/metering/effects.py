@@ -139,26 +139,28 @@ def _supply_decided(draft: Draft, context: Context, fact: SupplyDecided) -> None
     if _set_aside_foreign_point(draft, context, fact):
         return
     draft.add(
-        tables.supply_log, context.journal_id, fact.seq, fact.point_id, fact.at_ms, "decided",
+        tables.supply_log, context.journal_id, fact.seq, fact.point_id,
+        context.at_ms(fact), "decided",
         fact.from_.value, fact.to.value, fact.reason, fact.available_ticks, None, None, None,
     )  # fmt: skip
     if context.is_open:
         point = draft.change_point(fact.point_id, context.gateway_id)
         point.supply, point.supply_reason = fact.to.value, fact.reason
-        point.supply_at_ms = fact.at_ms
+        point.supply_at_ms = context.at_ms(fact)
 
 
 def _relay_result(draft: Draft, context: Context, fact: RelayResult) -> None:
     if _set_aside_foreign_point(draft, context, fact):
         return
     draft.add(
-        tables.supply_log, context.journal_id, fact.seq, fact.point_id, fact.at_ms, "relay",
+        tables.supply_log, context.journal_id, fact.seq, fact.point_id,
+        context.at_ms(fact), "relay",
         fact.wanted.value, fact.seen.value, "", None, fact.tries, fact.decided_seq,
         fact.command_id,
     )  # fmt: skip
     if context.is_open:
         point = draft.change_point(fact.point_id, context.gateway_id)
-        point.relay, point.relay_at_ms = fact.seen.value, fact.at_ms
+        point.relay, point.relay_at_ms = fact.seen.value, context.at_ms(fact)
 
 
 # --- intents and money -------------------------------------------------------------------------
@@ -186,8 +188,8 @@ def _credit_taken(draft: Draft, context: Context, fact: CreditTaken) -> None:
     purse = draft.change_purse(fact.purse_id)
     purse.gateway_version = fact.version if fact.version is not None else purse.gateway_version
     purse.gateway_count, purse.gateway_granted_fen = fact.count, fact.granted_fen
-    purse.gateway_source, purse.taken_at_ms = fact.source, fact.at_ms
-    purse.at_ms = fact.at_ms
+    purse.gateway_source, purse.taken_at_ms = fact.source, context.at_ms(fact)
+    purse.at_ms = context.at_ms(fact)
     if fact.version is not None:
         outbox.held(
             draft.connection, gateway_id=context.gateway_id, kind=outbox.CREDIT, key=fact.purse_id,
@@ -221,7 +223,7 @@ def _purse_closed(draft: Draft, context: Context, fact: PurseClosed) -> None:
         return
     purse = draft.change_purse(fact.purse_id)
     purse.closed_seq, purse.closed_charged_ticks = fact.final_seq, fact.charged_ticks
-    purse.at_ms = fact.at_ms
+    purse.at_ms = context.at_ms(fact)
 
 
 # --- alarms ------------------------------------------------------------------------------------
@@ -237,14 +239,14 @@ def _alarm_raised(draft: Draft, context: Context, fact: AlarmRaised) -> None:
             subject_id=fact.subject_id,
             severity=fact.severity,
             detail=fact.detail,
-            raised_at_ms=fact.at_ms,
+            raised_at_ms=context.at_ms(fact),
         ),
     )
 
 
 def _alarm_cleared(draft: Draft, context: Context, fact: AlarmCleared) -> None:
     alarms.clear_alarm(
-        draft.connection, fact.alarm_id, gateway_id=context.gateway_id, at_ms=fact.at_ms
+        draft.connection, fact.alarm_id, gateway_id=context.gateway_id, at_ms=context.at_ms(fact)
     )
 
 

@@ -575,6 +575,22 @@ async def test_readings_get_their_time_once_the_clock_is_set(either_centre: Cent
     assert known_ms == NOW_MS + MINUTE_MS
 
 
+async def test_what_a_gateway_without_the_time_says_is_shown_as_when_it_was_heard(
+    centre: Centre,
+) -> None:
+    voice = Voice()
+    voice.opens()
+    unknown: dict[str, Any] = {"trust": 0, "at_ms": 122, "mono_ms": 122}
+    voice.say(
+        "supply_decided", point_id=centre.point, **{"from": "on"}, to="warned", reason="credit_low",
+        evidence_seq=[], available_ticks=1, policy_version=1, **unknown,
+    )  # fmt: skip
+    arrived = voice.arrives()
+    await centre.hears(arrived)
+    ((at_ms,),) = await centre.rows(tables.supply_log, "at_ms")
+    assert at_ms == arrived.received_ms
+
+
 async def test_what_is_set_aside_can_be_settled_by_a_person(centre: Centre) -> None:
     voice = Voice()
     voice.opens()
