@@ -32,6 +32,7 @@ from domain.instants import MINUTE_MS
 LANGUAGE_COOKIE = "wl_lang"
 FORM_FIELD = "form_token"
 FORM_HEADER = "X-Form-Token"
+BACKGROUND_HEADER = "X-Background"  # a page asks again by itself: nobody is at work for that
 _CHOICES = (  # asked for in the address, kept by the browser
     ("lang", LANGUAGE_COOKIE, words.LANGUAGES),
     ("theme", THEME_COOKIE, display.THEMES),
@@ -84,6 +85,8 @@ async def identified(request: web.Request, handler: Handler) -> web.StreamRespon
     if token and not request.path.startswith("/static/"):
         found = await _session(services, token=token, address=who.address)
         if found is not None:
+            if found.stale and BACKGROUND_HEADER not in request.headers:
+                await services.database.write(sign_in.touch, token=token, now_ms=services.now_ms())
             request[VISITOR] = Visitor(
                 language=who.language,
                 address=who.address,
@@ -147,17 +150,13 @@ async def form(request: web.Request) -> dict[str, str]:
 
 
 async def _session(services: Services, *, token: str, address: str) -> SignedIn | None:
-    now_ms = services.now_ms()
-    found = await services.database.read(
+    return await services.database.read(
         sign_in.session_of,
         token=token,
         address=address,
         limits=limits(services.settings),
-        now_ms=now_ms,
+        now_ms=services.now_ms(),
     )
-    if found is not None and found.stale:
-        await services.database.write(sign_in.touch, token=token, now_ms=now_ms)
-    return found
 
 
 async def _not_forged(request: web.Request, *, signed_in: bool) -> None:

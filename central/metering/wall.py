@@ -54,8 +54,14 @@ def as_row(shown: Shown) -> Row:
 
 
 def message(rows: Iterable[Row], *, now_ms: int, full: bool) -> str:
-    """One message to browsers: whole rows, or of each row its id and what changed."""
-    body = {"now_ms": now_ms, "full": full, "rows": list(rows)}
+    """One message to browsers: all rows (names once, then values), or what changed of some."""
+    listed = list(rows)
+    body: dict[str, object] = {"now_ms": now_ms, "full": full}
+    if full:
+        body["names"] = list(listed[0]) if listed else []
+        body["rows"] = [list(row.values()) for row in listed]
+    else:
+        body["rows"] = listed
     return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 

@@ -132,3 +132,16 @@ async def test_the_sales_of_a_day(stage: Stage) -> None:
 async def test_a_day_that_is_none_shows_no_fault(stage: Stage, day: str) -> None:
     answer = await stage.browser.get("/sales", params={"day": day})
     assert answer.status == 200
+
+
+async def test_what_a_page_asks_by_itself_keeps_no_session_open(stage: Stage) -> None:
+    for _ in range(5):
+        stage.clock.ms += 30 * MINUTE_MS
+        strip = await stage.browser.get(
+            "/health-strip", headers={"X-Background": "1", "HX-Request": "true"}
+        )
+    assert (strip.status, strip.headers["HX-Redirect"]) == (401, "/sign-in")
+    await stage.browser.sign_in_as(Role.supervisor)
+    for _ in range(5):
+        stage.clock.ms += 30 * MINUTE_MS
+        assert (await stage.browser.get("/health-strip")).status == 200

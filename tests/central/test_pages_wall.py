@@ -104,6 +104,8 @@ async def test_the_stream_tells_all_then_what_changes(stage: Stage) -> None:
         assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
         first = await told(answer)
         assert (first["full"], len(first["rows"])) == (True, 40)
+        named = [dict(zip(first["names"], values, strict=True)) for values in first["rows"]]
+        assert named == await rows(stage)
         stage.field.changed = {FINE: {"power_w": 777}}
         for n in range(40):  # only one meter is seen to change: the others keep their stamps
             if n != FINE:

@@ -12,6 +12,10 @@ Object.assign(htmx.config, {
 });
 
 document.addEventListener("DOMContentLoaded", () => {
+  // What a page asks by itself keeps no session open: only people do.
+  document.body.addEventListener("htmx:configRequest", (event) => {
+    if (!event.detail.triggeringEvent) event.detail.headers["X-Background"] = "1";
+  });
   startShell();
   startTill();
   startWall();

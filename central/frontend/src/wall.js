@@ -55,8 +55,12 @@ class Wall {
   take(said) {
     this.clock = { server: said.now_ms, here: performance.now() };
     this.broken = null;
-    if (said.full) this.rows = new Map(said.rows.map((row) => [row.id, row]));
-    else for (const part of said.rows) this.rows.set(part.id, { ...this.rows.get(part.id), ...part });
+    if (said.full) {
+      const named = (values) => Object.fromEntries(said.names.map((name, n) => [name, values[n]]));
+      said.rows = said.rows.map(named);
+      this.rows = new Map(said.rows.map((row) => [row.id, row]));
+    }
+    if (!said.full) for (const part of said.rows) this.rows.set(part.id, { ...this.rows.get(part.id), ...part });
     const same = this.rows.size === this.drawn.size && said.rows.every((row) => this.drawn.has(row.id));
     if (!same) this.drawAll();
     for (const part of said.rows) this.draw(part.id);
