@@ -63,7 +63,8 @@ class Engine:
         if self._first:
             return
         try:
-            await asyncio.wait_for(self._something.wait(), IDLE_S)
+            async with asyncio.timeout(IDLE_S):
+                await self._something.wait()
         except TimeoutError:
             return
         await asyncio.sleep(GATHER_S)

@@ -7,9 +7,9 @@ becomes an event of the next cycle. This is the only file that knows aiomqtt.
 
 import asyncio
 import logging
+import math
 import shutil
 import ssl
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,20 +21,19 @@ import aiomqtt
 from domain.wire.envelope import Opener, Profile, Reject, Rejected, Sealer, TooLargeError
 from domain.wire.facts import encode_batch
 from domain.wire.intents import decode_intent
-from domain.wire.messages import Live, Pulse, decode_watermark
-from domain.wire.topics import Kind, Parsed, Topics, parse
+from domain.wire.messages import Live, Pulse, Watermark, decode_watermark
+from domain.wire.topics import Kind, Topics, parse
 from edge.clock import Clock
 from edge.events import Event, IntentArrived, WatermarkArrived
+from edge.in_flight import BATCHES_MAX, InFlight
 from edge.journal import Journal
 from edge.journal_file import Outgoing
 
-BATCHES_IN_FLIGHT_MAX = 8
-RESEND_FIRST_S, RESEND_LAST_S = 10.0, 300.0
 PULSE_S = 15.0
 FULL_PICTURE_S = 30.0
 RECONNECT_FIRST_S, RECONNECT_LAST_S = 0.5, 3.0
 KEEPALIVE_S = 20
-CONNECT_TIMEOUT_S = 10.0
+ANSWER_S = 10.0  # for a connection, and for the broker's receipt of a message
 _MIB = 2**20
 
 log = logging.getLogger(__name__)
@@ -85,6 +84,8 @@ class Uplink:
         self._emit, self._software, self._state_dir = emit, software, state_dir
         self._live_period_s = live_period_ms / 1000
         self._facts_waiting = asyncio.Event()
+        self._mark_repeated = False  # the centre said again what it had said before
+        self._noted = ""
         self.connected = False
 
     @property
@@ -103,13 +104,21 @@ class Uplink:
             try:
                 async with self._client() as client:
                     self.connected, delay_s = True, RECONNECT_FIRST_S
+                    self._note("broker reached")
                     await self._speak(client)
             except* (aiomqtt.MqttError, OSError) as faults:
-                log.info("broker not reachable: %s", "; ".join(map(str, faults.exceptions)))
+                self._note(f"broker not reached: {'; '.join(_leaves(faults))}")
             finally:
                 self.connected = False
+            _heed_cancellation()
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, RECONNECT_LAST_S)
+
+    def _note(self, state: str) -> None:
+        """Log how it stands with the broker, where that is something new."""
+        if state != self._noted:
+            self._noted = state
+            log.info(state)
 
     def _client(self) -> aiomqtt.Client:
         tls = None
@@ -124,19 +133,22 @@ class Uplink:
             protocol=aiomqtt.ProtocolVersion.V5,
             clean_start=True,
             keepalive=KEEPALIVE_S,
-            timeout=CONNECT_TIMEOUT_S,
+            timeout=ANSWER_S,
             tls_context=tls,
             will=aiomqtt.Will(self._topics.gone, b"", qos=0),
-            max_queued_outgoing_messages=4 * BATCHES_IN_FLIGHT_MAX,
+            max_queued_outgoing_messages=4 * BATCHES_MAX,
         )
 
     async def _speak(self, client: aiomqtt.Client) -> None:
         await client.subscribe(self._topics.down_filter, qos=1)
+        _heed_cancellation()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._listen(client))
             tasks.create_task(self._send_facts(client))
             tasks.create_task(self._send_live(client))
             tasks.create_task(self._send_pulse(client))
+            # In the group's body, not as a task: only so does a failing task of Python 3.11's
+            # groups leave no trace of a cancellation on us, which `run` would take for its end.
+            await self._listen(client)
 
     async def _listen(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
@@ -152,50 +164,45 @@ class Uplink:
         assert parsed is not None, "the opener refuses topics that are not ours"
         try:
             if opened.kind is Kind.watermark:
-                await self._take_watermark(parsed, opened.data, retained=retained)
+                mark = decode_watermark(opened.data, parsed.key)
+                self._take_watermark(mark, is_news=not retained and not opened.repeat)
             elif opened.kind is Kind.intent:
                 self._emit(IntentArrived(decode_intent(opened.data, parsed.name, parsed.key)))
         except ValueError as error:
             log.warning("refused %s: %s", topic, error)
             raise self._opener.refuse(Reject.bad_schema) from error
 
-    async def _take_watermark(self, parsed: Parsed, data: bytes, *, retained: bool) -> None:
-        mark = decode_watermark(data, parsed.key)
-        if not retained:  # a retained one tells the time of long ago
+    def _take_watermark(self, mark: Watermark, *, is_news: bool) -> None:
+        if is_news:  # a retained or replayed one tells the time of long ago
             stepped = self._clock.heard_centre(mark.centre_at_ms)
             if stepped is not None:
                 self._emit(stepped)
-        if mark.journal_id == self._journal.series.journal_id:
-            self._emit(WatermarkArrived(mark))
+        series = self._journal.series
+        if mark.journal_id != series.journal_id:
+            return
+        if (mark.books_epoch, mark.held_seq) == (series.books_epoch, series.held_seq):
+            self._mark_repeated = True
+            self.wake()
+        self._emit(WatermarkArrived(mark))
 
     async def _send_facts(self, client: aiomqtt.Client) -> None:
-        """At most eight batches beyond the watermark, again from there when it stands still."""
-        loop = asyncio.get_running_loop()
-        in_flight: deque[int] = deque()
-        journal_id, sent_seq, resend_s, due = "", 0, RESEND_FIRST_S, 0.0
+        """What the centre does not hold, from its watermark on, as often as it takes."""
+        loop, in_flight = asyncio.get_running_loop(), InFlight()
         while True:
             self._facts_waiting.clear()
-            series = self._journal.series
-            if series.journal_id != journal_id or loop.time() >= due > 0:
-                resend_s = RESEND_FIRST_S if not in_flight else min(2 * resend_s, RESEND_LAST_S)
-                journal_id, sent_seq = series.journal_id, series.held_seq
-                in_flight.clear()
-            while in_flight and in_flight[0] <= series.held_seq:
-                in_flight.popleft()
-                resend_s, due = RESEND_FIRST_S, loop.time() + RESEND_FIRST_S
-            sent_seq = max(sent_seq, series.held_seq)
-            while (
-                len(in_flight) < BATCHES_IN_FLIGHT_MAX and sent_seq < self._journal.series.head_seq
-            ):
-                out = await self._journal.facts_after(sent_seq)
-                if not out.texts or out.journal_id != journal_id:
-                    break
-                sent_seq = await self._send_batch(client, out)
-                in_flight.append(sent_seq)
-                due = loop.time() + resend_s
-            wait_s = max(due - loop.time(), 0.05) if in_flight else None
+            in_flight.follow(self._journal.series, loop.time())
+            if self._mark_repeated:
+                self._mark_repeated = False
+                in_flight.said_again(self._journal.series, loop.time())
+            after_seq = in_flight.after_seq
+            if after_seq is not None and after_seq < self._journal.series.head_seq:
+                out = await self._journal.facts_after(after_seq)
+                if out.journal_id == in_flight.journal_id and out.texts:
+                    in_flight.sent(await self._send_batch(client, out), loop.time())
+                continue
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._facts_waiting.wait(), wait_s)
+                async with asyncio.timeout(in_flight.due_in_s(loop.time())):
+                    await self._facts_waiting.wait()
 
     async def _send_batch(self, client: aiomqtt.Client, out: Outgoing) -> int:
         """Send as many of these facts as one envelope holds; the seq of the last one sent."""
@@ -214,7 +221,7 @@ class Uplink:
                     raise
                 texts = texts[: len(texts) // 2]
             else:
-                await client.publish(self._topics.facts, sealed, qos=1)
+                await _publish(client, self._topics.facts, sealed, qos=1)
                 return out.first_seq + len(texts) - 1
 
     async def _send_live(self, client: aiomqtt.Client) -> None:
@@ -225,12 +232,14 @@ class Uplink:
             if full:
                 full_at = loop.time() + FULL_PICTURE_S
             if live is not None:
-                await self._publish(client, Kind.live, self._topics.live, live)
+                sealed = self._sealer.seal(Kind.live, self._topics.live, live.encode())
+                await _publish(client, self._topics.live, sealed, qos=0)
             await asyncio.sleep(self._live_period_s)
 
     async def _send_pulse(self, client: aiomqtt.Client) -> None:
         while True:
-            await self._publish(client, Kind.pulse, self._topics.pulse, self._pulse())
+            sealed = self._sealer.seal(Kind.pulse, self._topics.pulse, self._pulse().encode())
+            await _publish(client, self._topics.pulse, sealed, qos=0)
             await asyncio.sleep(PULSE_S)
 
     def _pulse(self) -> Pulse:
@@ -248,7 +257,25 @@ class Uplink:
             disk_free_mib=shutil.disk_usage(self._state_dir).free // _MIB,
         )
 
-    async def _publish(
-        self, client: aiomqtt.Client, kind: Kind, topic: str, message: Live | Pulse
-    ) -> None:
-        await client.publish(topic, self._sealer.seal(kind, topic, message.encode()), qos=0)
+
+async def _publish(client: aiomqtt.Client, topic: str, sealed: bytes, *, qos: int) -> None:
+    """Hand a message to the broker. Raises MqttError or TimeoutError where it does not take it."""
+    async with asyncio.timeout(ANSWER_S):
+        await client.publish(topic, sealed, qos=qos, timeout=math.inf)
+
+
+def _heed_cancellation() -> None:
+    """End here if asked to. On Python 3.11 the order is lost where an awaited answer comes in the
+    same moment (`wait_for`, within aiomqtt), or where a task of a group fails in it.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+def _leaves(faults: BaseExceptionGroup[Exception]) -> list[str]:
+    """What happened, without the groups around it."""
+    words = []
+    for fault in faults.exceptions:
+        words += _leaves(fault) if isinstance(fault, BaseExceptionGroup) else [str(fault)]
+    return words
