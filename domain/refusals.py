@@ -41,6 +41,9 @@ class Refusal(Enum):
     holder_missing = (_STAYS, "请填写户主姓名", "The holder's name is missing")
     phone_malformed = (_STAYS, "电话号码只能是 5–20 位数字",
                        "A phone number has 5 to 20 digits")
+    evidence_missing = (_STAYS, "转入老表金额须写明依据",
+                        "Say where the old meter's balance was seen")
+    reason_missing = (_STAYS, "请写明原因", "Give the reason")
     name_missing = (_STAYS, "名称不能为空", "The name is missing")
     id_malformed = (_STAYS, "编号只能用小写字母、数字和连字符，最多 40 个字符",
                     "An id has at most 40 characters: small letters, digits and hyphens")

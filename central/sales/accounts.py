@@ -173,6 +173,8 @@ def _typed(actor: Actor, opening: Opening) -> Iterator[Refusal]:
         yield Refusal.holder_missing
     if opening.phone.strip() and not _PHONE.fullmatch(opening.phone.strip()):
         yield Refusal.phone_malformed
+    if opening.opening_balance_fen and not opening.evidence.strip():
+        yield Refusal.evidence_missing
     staff = actor.role is not None
     if opening.opening_balance_fen and staff and not actor.may(Permission.opening_balance):
         yield Refusal.not_permitted

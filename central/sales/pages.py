@@ -82,7 +82,7 @@ async def show_preview(request: web.Request) -> web.Response:
     view = _previewed(request, found, sale)
     return page(
         request, "sell_preview.html", panel=found, purse=purse, sale=sale, refusal=None,
-        methods=receipts.METHODS, **view,
+        methods=receipts.METHODS, items=receipts.ITEMS, **view,
     )  # fmt: skip
 
 
@@ -149,6 +149,7 @@ async def _till(
         refusal=None if refusal is None else said(request, refusal),
         refusal_field="" if refusal is None else sale.field_of(refusal),
         earlier_no=earlier_no,
+        items=receipts.ITEMS,
         queue=[] if sale.room_id else await queue_of(request),
         **_found(request, looked),
         **await _side(request, None if slip is None else slip.event_id),

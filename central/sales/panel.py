@@ -19,7 +19,7 @@ from central.sales import events, queries, receipts, tables
 from central.sales.queries import EventRow
 from domain import credit
 from domain.credit import Level, Thresholds
-from domain.ledger import Method
+from domain.ledger import Kind, Method
 from domain.refusals import Refusal
 from domain.sales import PurseView, decide_sale
 from domain.supply import State
@@ -151,6 +151,11 @@ class Panel:
     points: tuple[Shown, ...]
     purses: tuple[Purse, ...]
     recent: tuple[EventRow, ...]
+
+    @property
+    def last_sale(self) -> EventRow | None:
+        """The latest sale among the latest money; None where there is none."""
+        return next((event for event in self.recent if event.kind is Kind.sale), None)
 
     def purse(self, purse_id: str | None) -> Purse | None:
         """The purse that was chosen, else the first; None where nobody holds the room."""

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import cn2an
-from sqlalchemy import Connection, RowMapping, insert, select, text
+from sqlalchemy import Connection, RowMapping, func, insert, select, text
 
 from central import audit
 from central.rooms import service as rooms
@@ -225,6 +225,15 @@ def reprint(
         return Refusal.not_found
     audit.record(connection, actor, action="reprint", obj=f"receipt:{receipt_no}", at_ms=now_ms)
     return receipt
+
+
+def reprints(connection: Connection, receipt_no: str) -> int:
+    """How often a slip was printed again."""
+    rows = audit.audit_rows
+    counted = select(func.count()).where(
+        rows.c.object == f"receipt:{receipt_no}", rows.c.action == "reprint"
+    )
+    return int(connection.scalar(counted) or 0)
 
 
 def _read(content: str) -> Receipt:

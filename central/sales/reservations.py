@@ -82,6 +82,8 @@ def ask_refund(
     view = lock_purse(connection, purse_id)
     if view is None:
         return Refusal.not_found
+    if not reason.strip():
+        return Refusal.reason_missing
     decision = decide_refund(view, fen=fen)
     if isinstance(decision, Refusal):
         return decision
@@ -123,6 +125,8 @@ def ask_reversal(
     known = event(connection, event_id)
     if known is None or view is None:
         return Refusal.not_found
+    if not reason.strip():
+        return Refusal.reason_missing
     if below_zero and actor.role is not None and not actor.may(Permission.reversal_below_zero):
         return Refusal.needs_supervisor
     decision = decide_reversal(view, known[1], below_zero=below_zero)

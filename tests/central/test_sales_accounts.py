@@ -136,7 +136,11 @@ async def test_an_old_meters_balance_is_no_sale(either: Database) -> None:
 async def test_balance_carried_in_then_first_sale(database: Database) -> None:
     campus = await database.write(stand)
     form = opening(
-        campus.room_ids[0], opening_balance_fen=1_234, first_sale_fen=5_000, method=Method.cash
+        campus.room_ids[0],
+        opening_balance_fen=1_234,
+        evidence="旧表照片 12",
+        first_sale_fen=5_000,
+        method=Method.cash,
     )
     account = opened(await database.write(open_account, form, actor=SUPERVISOR))
     assert account.receipt is not None
@@ -151,7 +155,8 @@ WRONG_FORMS: list[tuple[dict[str, Any], Refusal]] = [
     ({"first_sale_fen": 0, "method": Method.cash}, Refusal.amount_not_positive),
     ({"first_sale_fen": 100}, Refusal.method_missing),
     ({"first_sale_fen": 200_001, "method": Method.cash}, Refusal.above_hoarding_cap),
-    ({"opening_balance_fen": -1}, Refusal.amount_not_positive),
+    ({"opening_balance_fen": -1, "evidence": "旧表照片"}, Refusal.amount_not_positive),
+    ({"opening_balance_fen": 100, "evidence": " "}, Refusal.evidence_missing),
     ({"room_id": "nowhere"}, Refusal.not_found),
 ]
 

@@ -55,7 +55,7 @@ function startForm() {
   };
   const box = amount.closest(".amt");
   const showWrong = () => {
-    const wrong = document.querySelector("#said .wrong") !== null;
+    const wrong = document.querySelector("#said .wrong, #said-amount .wrong") !== null;
     box.toggleAttribute("data-wrong", wrong);
     amount.setAttribute("aria-invalid", String(wrong));
   };
@@ -76,13 +76,17 @@ function startForm() {
     showQuick();
     preview();
   });
+  form.addEventListener("input", (event) => {
+    if (event.target.name === "old_amount") preview();
+  });
   form.addEventListener("change", (event) => {
     if (event.target.name === "method") preview();
   });
   form.addEventListener("submit", (event) => {
-    if (form.dataset.sent || !amount.value.trim()) {
+    const missing = form.querySelector(":invalid, [data-needed]:placeholder-shown");
+    if (form.dataset.sent || missing) {
       event.preventDefault();
-      amount.focus();
+      if (missing) missing.focus();
       return;
     }
     form.dataset.sent = "1";
@@ -124,7 +128,7 @@ function startSlips() {
   const slip = document.querySelector(".slip");
   if (!slip) return;
   document.addEventListener("keydown", (event) => {
-    const print = document.querySelector("[data-print]");
+    const print = document.querySelector("[data-print], [data-reprint]");
     if (event.key !== "F8" || !print) return;
     event.preventDefault();
     print.click();
