@@ -25,6 +25,7 @@ from central.people import pages as people_pages
 from central.people import sign_in
 from central.reports import pages as reports_pages
 from central.rooms import pages as rooms_pages
+from central.sales import asked_pages, refund_pages, reversal_pages
 from central.sales import pages as sales_pages
 from central.security import Passwords
 from central.settings import Settings
@@ -40,6 +41,9 @@ FEATURES = (
     rooms_pages.routes,
     gateways_pages.routes,
     sales_pages.routes,
+    refund_pages.routes,
+    reversal_pages.routes,
+    asked_pages.routes,
 )
 SEAL_EVERY_S = 0.5
 FORGET_EVERY_S = 3600.0

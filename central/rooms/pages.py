@@ -19,6 +19,7 @@ from central.rooms import queries, search
 from central.sales import queries as money
 from central.sales.queries import EventRow
 from central.sales.receipts import ITEMS, METHODS
+from central.sales.service import Asked
 from central.sales.steps import Steps, steps
 from central.web import SERVICES, actor_of, page, route, visitor
 from domain.instants import DAY_MS
@@ -167,6 +168,8 @@ class Money:
     methods: dict[str, str]
     newest: EventRow | None
     trace: Steps | None
+    latest: frozenset[str]  # the latest event of each purse: what may be reversed
+    asked: Sequence[Asked]  # refunds and reversals that wait for the gateway
 
 
 async def _money(
@@ -178,6 +181,7 @@ async def _money(
     events = await database.read(
         money.events_of_account, room.account.account_id, limit=SHOWN_EVENTS
     )
+    asked = await database.read(money.asked_of_account, room.account.account_id)
     newest = next((event for event in events if event.fen > 0), None)
     trace = None
     if newest is not None:
@@ -194,4 +198,6 @@ async def _money(
         methods={str(method): zh if chinese else en for method, (zh, en) in METHODS.items()},
         newest=newest,
         trace=trace,
+        latest=frozenset({event.purse_id: event.event_id for event in reversed(events)}.values()),
+        asked=[each for each in asked if each.state == "open"],
     )

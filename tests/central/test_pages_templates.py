@@ -13,7 +13,8 @@ TEMPLATES = sorted((Path(central.__file__).parent / "templates").rglob("*.html")
 SAME = {"kWh", "W", "Enter", "中文", "English"}
 SPOKEN = ("title", "alt", "placeholder", "aria-label", "label")
 _CLASSES = r"\{% block \w+_class %\}.*?\{% endblock %\}"
-_JINJA = re.compile(_CLASSES + r"|\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
+_ATTRIBUTES = r"\{% macro invalid\(.*?\{% endmacro %\}"  # a macro that writes attributes only
+_JINJA = re.compile(_CLASSES + "|" + _ATTRIBUTES + r"|\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
 _WORD = re.compile(r"[A-Za-z]{2,}|[\u4e00-\u9fff]+")
 
 
