@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Table
 
 from central.database import bulk_insert
+from central.metering.states import Piece
 
 Row = tuple[Any, ...]
 
@@ -19,10 +20,10 @@ def insert_rows(
     bulk_insert(connection, table, _names(table), rows, skip_known=skip_known)
 
 
-def upsert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Insert whole rows, or replace what stands under their key."""
+def upsert_rows(connection: Connection, piece: Piece, rows: Sequence[Row]) -> None:
+    """Put a piece of each row (key, then the piece's columns) in place; the rest stays as it is."""
     if rows:
-        connection.exec_driver_sql(_upsert(table, connection.dialect.name), list(rows))
+        connection.exec_driver_sql(_upsert(piece, connection.dialect.name), list(rows))
 
 
 def rows_where(connection: Connection, select: str, key: str, values: Collection[str]) -> list[Row]:
@@ -38,23 +39,19 @@ def rows_where(connection: Connection, select: str, key: str, values: Collection
     return list(found.cursor.fetchall())  # plain tuples: several times faster than named rows
 
 
-def select_all(table: Table) -> str:
-    """SQL that selects every column of a table in order."""
-    return f"SELECT {', '.join(_names(table))} FROM {table.name}"  # noqa: S608
-
-
 @cache
 def _names(table: Table) -> tuple[str, ...]:
     return tuple(column.name for column in table.columns)
 
 
 @cache
-def _upsert(table: Table, dialect: str) -> str:
-    names = _names(table)
-    keys = [column.name for column in table.primary_key.columns]
-    places = ", ".join("?" if dialect == "sqlite" else f"${n + 1}" for n in range(len(names)))
-    changed = ", ".join(f"{name} = excluded.{name}" for name in names if name not in keys)
+def _upsert(piece: Piece, dialect: str) -> str:
+    names = (*piece.keys, *piece.columns)
+    places = ["?" if dialect == "sqlite" else f"${n + 1}" for n in range(len(names))]
+    fresh = [str(value) for value in piece.fresh.values()]
+    changed = ", ".join(f"{name} = excluded.{name}" for name in piece.columns)
     return (
-        f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({places})"  # noqa: S608
-        f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changed}"
+        f"INSERT INTO {piece.table.name} ({', '.join((*names, *piece.fresh))})"  # noqa: S608
+        f" VALUES ({', '.join((*places, *fresh))})"
+        f" ON CONFLICT ({', '.join(piece.keys)}) DO UPDATE SET {changed}"
     )

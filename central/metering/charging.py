@@ -40,7 +40,7 @@ def book_charges(draft: Draft, context: Context, fact: Charges) -> None:
         reason, detail = _fault(draft, context, row)
         reason = reason or joins(
             booked_to_wh=draft.booked_to_wh(row.meter_id, row.incarnation),
-            booked_charged_ticks=draft.purse(row.purse_id).charged_ticks,
+            booked_charged_ticks=draft.charged_ticks(row.purse_id),
             from_wh=row.from_wh,
             charged_ticks=row.charged_ticks,
             ticks=row.ticks,
@@ -56,7 +56,7 @@ def book_charges(draft: Draft, context: Context, fact: Charges) -> None:
 
 def book_correction(draft: Draft, context: Context, fact: ChargeCorrected) -> None:
     """Book a correction of a charge where the purse's total joins."""
-    booked = draft.purse(fact.purse_id).charged_ticks
+    booked = draft.charged_ticks(fact.purse_id)
     reason = None
     if draft.gateway_of_purse.get(fact.purse_id) != context.gateway_id:
         reason = "foreign_purse"
@@ -71,9 +71,9 @@ def book_correction(draft: Draft, context: Context, fact: ChargeCorrected) -> No
         tables.corrections, context.journal_id, fact.seq, fact.corrects_seq, fact.row,
         fact.purse_id, fact.ticks, fact.charged_ticks, fact.reason, fact.at_ms,
     )  # fmt: skip
-    _charge_purse(
-        draft, context, fact, purse_id=fact.purse_id, row=tables.WHOLE_FACT,
-        charged_ticks=fact.charged_ticks,
+    draft.charge(
+        fact.purse_id, fact.charged_ticks, journal_id=context.journal_id, seq=fact.seq,
+        row=tables.WHOLE_FACT, at_ms=fact.at_ms,
     )  # fmt: skip
 
 
@@ -101,25 +101,11 @@ def _book(draft: Draft, context: Context, fact: Charges, row: _Charge) -> None:
         _parts_text(row.parts), row.tariff_version, row.ticks, row.charged_ticks,
     )  # fmt: skip
     draft.book_to(row.meter_id, row.incarnation, point_id=row.point_id, to_wh=row.to_wh)
-    _charge_purse(
-        draft, context, fact, purse_id=row.purse_id, row=row.row, charged_ticks=row.charged_ticks
-    )
+    draft.charge(
+        row.purse_id, row.charged_ticks, journal_id=context.journal_id, seq=fact.seq, row=row.row,
+        at_ms=fact.at_ms,
+    )  # fmt: skip
     _compare(draft, context, fact, row)
-
-
-def _charge_purse(
-    draft: Draft,
-    context: Context,
-    fact: Charges | ChargeCorrected,
-    *,
-    purse_id: str,
-    row: int,
-    charged_ticks: int,
-) -> None:
-    purse = draft.change_purse(purse_id)
-    purse.charged_ticks, purse.at_ms = charged_ticks, fact.at_ms
-    purse.charged_journal_id, purse.charged_seq = context.journal_id, fact.seq
-    purse.charged_row = row
 
 
 def _compare(draft: Draft, context: Context, fact: Charges, row: _Charge) -> None:

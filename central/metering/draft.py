@@ -1,19 +1,18 @@
-"""What one transaction of ingest is about to write, and the states it goes by.
-
-States are read once for all that a group of batches speaks of, changed here row by row in the order
-of the facts, and written at the end in a few statements. The only mutable thing of ingest.
+"""What a group of batches is about to change: read once at its start, changed in memory row by row
+in the order of the facts, and written at the end in a few statements. The only mutable thing of
+ingest.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
-from operator import attrgetter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Table
 
-from central.metering import tables
-from central.metering.bulk import Row, insert_rows, rows_where, select_all, upsert_rows
-from central.metering.prices import Place, gateways_of, places_of
+from central.metering import states, tables
+from central.metering.bulk import Row, insert_rows, rows_where, upsert_rows
+from central.metering.prices import Place
+from central.metering.states import Piece
 from domain.tariff import Position, Pricing
 
 NOWHERE = Position(0, 0)
@@ -26,45 +25,18 @@ _ONCE = (
     tables.differences,
 )
 _KEPT_ALREADY = (tables.quarantine, tables.readings)
-
-
-@dataclass(slots=True)
-class PurseState:
-    """A row of purse_states, fields in its order."""
-
-    purse_id: str
-    charged_ticks: int = 0
-    charged_journal_id: str | None = None
-    charged_seq: int | None = None
-    charged_row: int | None = None
-    gateway_version: int | None = None
-    gateway_count: int | None = None
-    gateway_granted_fen: int | None = None
-    gateway_source: str | None = None
-    taken_at_ms: int | None = None
-    closed_seq: int | None = None
-    closed_charged_ticks: int | None = None
-    at_ms: int = 0
-
-
-@dataclass(slots=True)
-class PointState:
-    """A row of point_states, fields in its order."""
-
-    point_id: str
-    gateway_id: str
-    meter_id: str | None = None
-    incarnation: int | None = None
-    register_wh: int | None = None
-    total_wh: int | None = None
-    read_at_ms: int | None = None
-    read_journal_id: str | None = None
-    read_seq: int | None = None
-    supply: str | None = None
-    supply_reason: str | None = None
-    supply_at_ms: int | None = None
-    relay: str | None = None
-    relay_at_ms: int | None = None
+_PLACES = (
+    "SELECT points.point_id, points.gateway_id, points.tariff_id, buildings.site_id,"
+    " tier_positions.period_start_ms, tier_positions.used_wh FROM points"
+    " JOIN rooms ON rooms.room_id = points.room_id"
+    " JOIN buildings ON buildings.building_id = rooms.building_id"
+    " LEFT JOIN tier_positions ON tier_positions.point_id = points.point_id"
+)
+_PURSES = (
+    "SELECT purses.purse_id, purses.gateway_id, purse_states.charged_ticks FROM purses"
+    " LEFT JOIN purse_states ON purse_states.purse_id = purses.purse_id"
+)
+_TOTALS = "SELECT meter_id, incarnation, booked_to_wh FROM meter_totals"
 
 
 @dataclass(slots=True)
@@ -74,7 +46,6 @@ class Wanted:
     point_ids: set[str] = field(default_factory=set)
     purse_ids: set[str] = field(default_factory=set)
     meter_ids: set[str] = field(default_factory=set)
-    charged_point_ids: set[str] = field(default_factory=set)
 
 
 class Draft:
@@ -85,55 +56,48 @@ class Draft:
         self.places: dict[str, Place] = {}
         self.gateway_of_purse: dict[str, str] = {}
         self.pricings: Mapping[tuple[str, str], Pricing] = {}
-        self._new: dict[Table, list[Row]] = {table: [] for table in (*_ONCE, *_KEPT_ALREADY)}
-        self._purses: dict[str, PurseState] = {}
-        self._points: dict[str, PointState] = {}
-        self._totals: dict[tuple[str, int], tuple[str, int]] = {}
         self._positions: dict[str, Position] = {}
-        self._changed: dict[str, set[Any]] = {}
-        self._forget_changes()
+        self._charged_ticks: dict[str, int] = {}
+        self._booked_to_wh: dict[tuple[str, int], int] = {}
+        self._new: dict[Table, list[Row]] = {table: [] for table in (*_ONCE, *_KEPT_ALREADY)}
+        self._changed: dict[Piece, dict[Any, Row]] = {piece: {} for piece in states.PIECES}
 
     def load(self, wanted: Wanted) -> None:
-        """Read the states of all that is spoken of."""
+        """Read what the books know of all that is spoken of."""
         connection = self.connection
-        self.places |= places_of(connection, wanted.point_ids)
-        self.gateway_of_purse |= gateways_of(connection, wanted.purse_ids)
-        for row in rows_where(connection, _PURSES, "purse_id", wanted.purse_ids):
-            self._purses[row[0]] = PurseState(*row)
-        for row in rows_where(connection, _POINTS, "point_id", wanted.point_ids):
-            self._points[row[0]] = PointState(*row)
+        for row in rows_where(connection, _PLACES, "points.point_id", wanted.point_ids):
+            self.places[row[0]] = Place(row[1], row[2], row[3])
+            if row[4] is not None:
+                self._positions[row[0]] = Position(row[4], row[5])
+        for row in rows_where(connection, _PURSES, "purses.purse_id", wanted.purse_ids):
+            self.gateway_of_purse[row[0]] = row[1]
+            self._charged_ticks[row[0]] = row[2] or 0
         for row in rows_where(connection, _TOTALS, "meter_id", wanted.meter_ids):
-            self._totals[row[0], row[1]] = (row[2], row[3])
-        for row in rows_where(connection, _POSITIONS, "point_id", wanted.charged_point_ids):
-            self._positions[row[0]] = Position(row[1], row[2])
+            self._booked_to_wh[row[0], row[1]] = row[2]
 
     # --- states ------------------------------------------------------------------------------
 
-    def purse(self, purse_id: str) -> PurseState:
-        """A purse's booked state, to be read."""
-        return self._purses.get(purse_id) or PurseState(purse_id)
+    def charged_ticks(self, purse_id: str) -> int:
+        """What is booked as charged to a purse."""
+        return self._charged_ticks.get(purse_id, 0)
 
-    def change_purse(self, purse_id: str) -> PurseState:
-        """A purse's booked state, to be changed."""
-        self._changed["purses"].add(purse_id)
-        return self._purses.setdefault(purse_id, PurseState(purse_id))
-
-    def change_point(self, point_id: str, gateway_id: str) -> PointState:
-        """A point's newest state, to be changed."""
-        self._changed["points"].add(point_id)
-        state = self._points.setdefault(point_id, PointState(point_id, gateway_id))
-        state.gateway_id = gateway_id
-        return state
+    def charge(
+        self, purse_id: str, charged_ticks: int, *, journal_id: str, seq: int, row: int, at_ms: int
+    ) -> None:
+        """Move what is booked as charged to a purse; by which row of which fact."""
+        self._charged_ticks[purse_id] = charged_ticks
+        changed = (purse_id, charged_ticks, journal_id, seq, row, at_ms)
+        self._changed[states.CHARGED][purse_id] = changed
 
     def booked_to_wh(self, meter_id: str, incarnation: int) -> int | None:
         """Where the booked energy of a meter ends; None before its first."""
-        known = self._totals.get((meter_id, incarnation))
-        return None if known is None else known[1]
+        return self._booked_to_wh.get((meter_id, incarnation))
 
     def book_to(self, meter_id: str, incarnation: int, *, point_id: str, to_wh: int) -> None:
         """Move the end of a meter's booked energy."""
-        self._totals[meter_id, incarnation] = (point_id, to_wh)
-        self._changed["totals"].add((meter_id, incarnation))
+        meter = (meter_id, incarnation)
+        self._booked_to_wh[meter] = to_wh
+        self._changed[states.METER_TOTAL][meter] = (meter_id, incarnation, point_id, to_wh)
 
     def position(self, point_id: str) -> Position:
         """Where a point stands in its tiers, by the centre's own pricing."""
@@ -141,7 +105,11 @@ class Draft:
 
     def move_position(self, point_id: str, position: Position) -> None:
         self._positions[point_id] = position
-        self._changed["positions"].add(point_id)
+        self._changed[states.POSITION][point_id] = (point_id, *position)
+
+    def state(self, piece: Piece, key: str, *values: Any) -> None:
+        """What stands in a piece of a state from now on, in the order of its columns."""
+        self._changed[piece][key] = (key, *values)
 
     # --- rows --------------------------------------------------------------------------------
 
@@ -154,44 +122,9 @@ class Draft:
 
     def write(self) -> None:
         """Write everything that is waiting; what was read stays known."""
-        connection, changed = self.connection, self._changed
-        for table in _ONCE:
-            insert_rows(connection, table, self._new[table])
-        for table in _KEPT_ALREADY:
-            insert_rows(connection, table, self._new[table], skip_known=True)
-        purses, points = sorted(changed["purses"]), sorted(changed["points"])
-        totals, positions = sorted(changed["totals"]), sorted(changed["positions"])
-        upsert_rows(
-            connection, tables.purse_states, [_purse_row(self._purses[purse]) for purse in purses]
-        )
-        upsert_rows(
-            connection, tables.point_states, [_point_row(self._points[point]) for point in points]
-        )
-        upsert_rows(
-            connection, tables.meter_totals, [(*meter, *self._totals[meter]) for meter in totals]
-        )
-        upsert_rows(
-            connection,
-            tables.tier_positions,
-            [
-                (point, self._positions[point].period_start_ms, self._positions[point].used_wh)
-                for point in positions
-            ],
-        )
-        for rows in self._new.values():
+        for table, rows in self._new.items():
+            insert_rows(self.connection, table, rows, skip_known=table in _KEPT_ALREADY)
             rows.clear()
-        self._forget_changes()
-
-    def _forget_changes(self) -> None:
-        self._changed = {name: set() for name in ("purses", "points", "totals", "positions")}
-
-
-def _cells(kind: type) -> Callable[[Any], Row]:
-    return attrgetter(*(column.name for column in fields(kind)))
-
-
-_purse_row, _point_row = _cells(PurseState), _cells(PointState)
-_PURSES, _POINTS, _TOTALS, _POSITIONS = map(
-    select_all,
-    (tables.purse_states, tables.point_states, tables.meter_totals, tables.tier_positions),
-)
+        for piece, changed in self._changed.items():
+            upsert_rows(self.connection, piece, [row for _, row in sorted(changed.items())])
+            changed.clear()

@@ -10,7 +10,7 @@ from typing import Any
 
 from central import outbox
 from central.alarms import service as alarms
-from central.metering import tables
+from central.metering import states, tables
 from central.metering.charging import book_charges, book_correction
 from central.metering.context import Context
 from central.metering.dating import date_earlier
@@ -51,7 +51,6 @@ def wants(wanted: Wanted, fact: Fact) -> None:
             wanted.meter_ids.update(fact.meter_id)
     elif isinstance(fact, Charges):
         wanted.point_ids.update(fact.point_id)
-        wanted.charged_point_ids.update(fact.point_id)
         wanted.purse_ids.update(fact.purse_id)
         wanted.meter_ids.update(fact.meter_id)
     elif isinstance(fact, MeterSeen):
@@ -67,29 +66,28 @@ def wants(wanted: Wanted, fact: Fact) -> None:
 
 
 def _readings(draft: Draft, context: Context, fact: Readings) -> None:
-    ts_ms, seq, journal_id, purpose = fact.at_ms, fact.seq, context.journal_id, fact.purpose
-    rows = []
+    at_ms, seq, journal_id, purpose = fact.at_ms, fact.seq, context.journal_id, fact.purpose
     rates = fact.rate_wh or (None,) * len(fact.point_id)
-    for n, (point_id, meter_id, incarnation, register_wh, total_wh, quality) in enumerate(
+    rows = []
+    for n, (point_id, meter_id, incarnation, register_wh, total_wh, quality, rate) in enumerate(
         zip(
             fact.point_id, fact.meter_id, fact.incarnation, fact.register_wh, fact.total_wh,
-            fact.quality, strict=True,
+            fact.quality, rates, strict=True,
         )
     ):  # fmt: skip
         if _is_foreign(draft, context, point_id):
             _set_aside_reading(draft, context, fact, n)
             continue
-        rate = rates[n]
         rows.append((
-            ts_ms, point_id, meter_id, incarnation, register_wh, total_wh,
-            None if rate is None else json.dumps(rate), purpose, quality, journal_id, seq,
+            at_ms, point_id, meter_id, incarnation, register_wh, total_wh,
+            None if rate is None else repr(list(rate)), purpose, quality, journal_id, seq,
         ))  # fmt: skip
         if quality != GOOD or not context.is_open:
             continue
-        point = draft.change_point(point_id, context.gateway_id)
-        point.meter_id, point.incarnation = meter_id, incarnation
-        point.register_wh, point.total_wh = register_wh, total_wh
-        point.read_at_ms, point.read_journal_id, point.read_seq = ts_ms, journal_id, seq
+        draft.state(
+            states.READ, point_id, context.gateway_id, meter_id, incarnation, register_wh,
+            total_wh, at_ms, journal_id, seq,
+        )  # fmt: skip
         if purpose == "opening":
             _open_meter(draft, context, fact, row=n, meter=(meter_id, incarnation), to_wh=total_wh)
     draft.add_all(tables.readings, rows)
@@ -144,9 +142,10 @@ def _supply_decided(draft: Draft, context: Context, fact: SupplyDecided) -> None
         fact.from_.value, fact.to.value, fact.reason, fact.available_ticks, None, None, None,
     )  # fmt: skip
     if context.is_open:
-        point = draft.change_point(fact.point_id, context.gateway_id)
-        point.supply, point.supply_reason = fact.to.value, fact.reason
-        point.supply_at_ms = context.at_ms(fact)
+        draft.state(
+            states.SUPPLY, fact.point_id, context.gateway_id, fact.to.value, fact.reason,
+            context.at_ms(fact),
+        )  # fmt: skip
 
 
 def _relay_result(draft: Draft, context: Context, fact: RelayResult) -> None:
@@ -159,8 +158,9 @@ def _relay_result(draft: Draft, context: Context, fact: RelayResult) -> None:
         fact.command_id,
     )  # fmt: skip
     if context.is_open:
-        point = draft.change_point(fact.point_id, context.gateway_id)
-        point.relay, point.relay_at_ms = fact.seen.value, context.at_ms(fact)
+        draft.state(
+            states.RELAY, fact.point_id, context.gateway_id, fact.seen.value, context.at_ms(fact)
+        )
 
 
 # --- intents and money -------------------------------------------------------------------------
@@ -185,12 +185,12 @@ def _intent_taken(draft: Draft, context: Context, fact: IntentTaken) -> None:
 def _credit_taken(draft: Draft, context: Context, fact: CreditTaken) -> None:
     if _set_aside_foreign_purse(draft, context, fact) or not context.is_open:
         return
-    purse = draft.change_purse(fact.purse_id)
-    purse.gateway_version = fact.version if fact.version is not None else purse.gateway_version
-    purse.gateway_count, purse.gateway_granted_fen = fact.count, fact.granted_fen
-    purse.gateway_source, purse.taken_at_ms = fact.source, context.at_ms(fact)
-    purse.at_ms = context.at_ms(fact)
+    at_ms = context.at_ms(fact)
+    draft.state(
+        states.TAKEN, fact.purse_id, fact.count, fact.granted_fen, fact.source, at_ms, at_ms
+    )
     if fact.version is not None:
+        draft.state(states.TAKEN_VERSION, fact.purse_id, fact.version)
         outbox.held(
             draft.connection, gateway_id=context.gateway_id, kind=outbox.CREDIT, key=fact.purse_id,
             version=fact.version,
@@ -221,9 +221,8 @@ def _reservation_answered(draft: Draft, context: Context, fact: ReservationAnswe
 def _purse_closed(draft: Draft, context: Context, fact: PurseClosed) -> None:
     if _set_aside_foreign_purse(draft, context, fact) or not context.is_open:
         return
-    purse = draft.change_purse(fact.purse_id)
-    purse.closed_seq, purse.closed_charged_ticks = fact.final_seq, fact.charged_ticks
-    purse.at_ms = context.at_ms(fact)
+    at_ms = context.at_ms(fact)
+    draft.state(states.CLOSED, fact.purse_id, fact.final_seq, fact.charged_ticks, at_ms)
 
 
 # --- alarms ------------------------------------------------------------------------------------

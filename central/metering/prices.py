@@ -3,12 +3,11 @@
 `Prices` outlives transactions: price tables are read again only where a version was added since.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
 
-from central.metering.bulk import rows_where
 from central.rooms import service as rooms
 from central.rooms import tables as places
 from domain.instants import DAY_MS
@@ -24,25 +23,6 @@ class Place(NamedTuple):
     gateway_id: str
     tariff_id: str
     site_id: str
-
-
-_PLACES = (
-    "SELECT points.point_id, points.gateway_id, points.tariff_id, buildings.site_id FROM points"
-    " JOIN rooms ON rooms.room_id = points.room_id"
-    " JOIN buildings ON buildings.building_id = rooms.building_id"
-)
-_PURSES = "SELECT purse_id, gateway_id FROM purses"
-
-
-def places_of(connection: Connection, point_ids: Collection[str]) -> dict[str, Place]:
-    """The points that are known, by id."""
-    found = rows_where(connection, _PLACES, "points.point_id", point_ids)
-    return {row[0]: Place(*row[1:]) for row in found}
-
-
-def gateways_of(connection: Connection, purse_ids: Collection[str]) -> dict[str, str]:
-    """purse_id → the gateway that charges it, of the purses that are known."""
-    return dict(rows_where(connection, _PURSES, "purse_id", purse_ids))
 
 
 class Prices:

@@ -43,5 +43,4 @@ def load(draft: Draft, prices: Prices, facts: Iterable[Fact | Unreadable], *, no
         if not isinstance(fact, Unreadable):
             wants(wanted, fact)
     draft.load(wanted)
-    charged = [place for point in wanted.charged_point_ids if (place := draft.places.get(point))]
-    draft.pricings = prices.load(draft.connection, charged, now_ms=now_ms)
+    draft.pricings = prices.load(draft.connection, draft.places.values(), now_ms=now_ms)
