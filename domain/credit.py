@@ -98,13 +98,18 @@ def available_ticks(purse: Purse) -> int:
 
 
 def adopt(
-    purse: Purse, intent: CreditIntent, answered: Mapping[str, bool] | None = None
+    purse: Purse,
+    intent: CreditIntent,
+    answered: Mapping[str, bool] | None = None,
+    *,
+    all_charged: bool = True,
 ) -> Adoption | Refusal:
     """Adopt iff version > held version and count ≥ held count; else the refusal that says which.
 
     A reservation is answered once: accepted iff available ≥ fen or its purpose allows less than
     nothing; `answered` remembers ids answered before and dropped since. One that left the list is
-    dropped.
+    dropped. Where something that was used may not be charged yet (`all_charged` False), what is
+    left is in doubt, and only a purpose that allows less than nothing is accepted.
 
     Two intents that no honest books can send are refused as well, because they would freeze or
     rob a room: another total at the held count (`other_total_at_count`), and a total so low that
@@ -125,7 +130,7 @@ def adopt(
             continue
         accepted = known.get(reservation_id)
         if accepted is None:
-            accepted = _acceptable(reservation, left)
+            accepted = _acceptable(reservation, left, in_doubt=not all_charged)
             left -= reservation.fen * TICKS_PER_FEN if accepted else 0
             answers.append(Answer(reservation_id, accepted, left))
         elif accepted:
@@ -196,9 +201,9 @@ def _refuse_intent(purse: Purse, intent: CreditIntent, *, falls: bool) -> Refusa
     return None
 
 
-def _acceptable(reservation: Reservation, left_ticks: int) -> bool:
+def _acceptable(reservation: Reservation, left_ticks: int, *, in_doubt: bool) -> bool:
     if reservation.fen <= 0:
         return False
     if reservation.purpose == REVERSAL_BELOW_ZERO:
         return True
-    return left_ticks >= reservation.fen * TICKS_PER_FEN
+    return not in_doubt and left_ticks >= reservation.fen * TICKS_PER_FEN

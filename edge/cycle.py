@@ -49,6 +49,7 @@ def step(
     watching.watch(draft)
     watching.close_intervals(draft)
     metering.keep_wanted(draft)
+    intents.take_waiting(draft)
     closing.settle(draft)
     supplying.decide(draft)
     for point_id in _read(draft):

@@ -43,6 +43,7 @@ class Draft:
         self.taken = dict(picture.taken)
         self.alarms = dict(picture.alarms)
         self.closing_since = dict(picture.closing_since)
+        self.waiting = dict(picture.waiting)
         self.watched_mono_ms = picture.watched_mono_ms
         self.boundary_mono_ms = picture.boundary_mono_ms
         self.old_intents = picture.old_intents
@@ -247,6 +248,7 @@ class Draft:
             taken=self.taken,
             alarms=self.alarms,
             closing_since=self.closing_since,
+            waiting=self.waiting,
             old_intents=self.old_intents,
         )
         commit = self._commit()

@@ -20,7 +20,7 @@ from domain.wire.intents import (
     SupplyBody,
     TariffBody,
 )
-from edge import closing, installing, metering, supplying
+from edge import closing, installing, metering, reserving, supplying
 from edge.draft import Draft
 from edge.memory import SupplyHeld, Taken
 from edge.picture import Policy
@@ -31,8 +31,7 @@ _REASON_MAX = 300
 
 def take(draft: Draft, intent: Intent) -> None:
     """Take an intent of a version not answered before."""
-    held = draft.taken.get((intent.kind, intent.key))
-    if held is not None and intent.version <= held.version:
+    if intent.version <= _known_version(draft, intent):
         draft.old_intents += 1
         return
     refusal = _untimely(draft, intent)
@@ -68,6 +67,15 @@ def take(draft: Draft, intent: Intent) -> None:
             _take_installation(draft, intent, body)
         case _:
             _refuse(draft, intent, Refusal.not_supported.name)
+
+
+def _known_version(draft: Draft, intent: Intent) -> int:
+    """The newest version that was answered, or that waits for its answer; 0 before the first."""
+    held = draft.taken.get((intent.kind, intent.key))
+    version = 0 if held is None else held.version
+    if intent.kind == "credit" and intent.key in draft.waiting:
+        version = max(version, draft.waiting[intent.key].intent.version)
+    return version
 
 
 def _untimely(draft: Draft, intent: Intent) -> Refusal | None:
@@ -106,6 +114,8 @@ def _answer(draft: Draft, intent: Intent, refused: str | None) -> None:
 
 
 def _remember(draft: Draft, intent: Intent, refused: str | None) -> None:
+    if intent.kind == "credit":
+        draft.waiting.pop(intent.key, None)  # this one, or an older one that it replaces
     draft.put_taken(
         Taken(
             kind=intent.kind,
@@ -121,15 +131,30 @@ def _remember(draft: Draft, intent: Intent, refused: str | None) -> None:
 
 
 def _take_credit(draft: Draft, intent: Intent, body: CreditBody) -> None:
-    purse_id = intent.key
     wanted = body.to_intent(intent.version)
-    known = draft.purse(purse_id)
-    if any(r.reservation_id not in known.purse.reservations for r in wanted.reservations):
-        # A reservation is answered from what is available now, not at the last interval's end.
-        used = [p for p in draft.points_of(purse_id) if _has_used(draft, p)]
-        metering.close(draft, used, "evidence")
-        known = draft.purse(purse_id)
-    adoption = credit.adopt(known.purse, wanted, known.answered)
+    if reserving.asks(draft.purse(intent.key), wanted):
+        reserving.wait(draft, intent)
+    else:
+        _adopt(draft, intent, wanted, all_charged=True)
+
+
+def take_waiting(draft: Draft) -> None:
+    """Take the credit intents that waited for a reading and have waited enough."""
+    for purse_id, waiting in tuple(draft.waiting.items()):
+        all_charged = reserving.charge_what_is_read(draft, purse_id)
+        if all_charged is None:
+            continue
+        body = waiting.intent.typed()
+        assert isinstance(body, CreditBody)
+        wanted = body.to_intent(waiting.intent.version)
+        _adopt(draft, waiting.intent, wanted, all_charged=all_charged)
+        if not all_charged:
+            draft.warn("reservation_in_doubt", purse_id=purse_id, version=wanted.version)
+
+
+def _adopt(draft: Draft, intent: Intent, wanted: credit.CreditIntent, *, all_charged: bool) -> None:
+    purse_id, known = intent.key, draft.purse(intent.key)
+    adoption = credit.adopt(known.purse, wanted, known.answered, all_charged=all_charged)
     if isinstance(adoption, Refusal):
         _refuse_credit(draft, intent, adoption)
         return
@@ -154,11 +179,6 @@ def _take_credit(draft: Draft, intent: Intent, body: CreditBody) -> None:
         )
     _remember(draft, intent, None)
     _follow_state(draft, purse_id, before=known.purse.state)
-
-
-def _has_used(draft: Draft, point_id: str) -> bool:
-    point = draft.points[point_id]
-    return draft.is_fresh(point) and point.provisional_ticks > 0
 
 
 def _refuse_credit(draft: Draft, intent: Intent, refusal: Refusal) -> None:

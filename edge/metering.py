@@ -79,7 +79,7 @@ def reprice(draft: Draft, point_id: str) -> None:
         return
     charge = _charge(draft, point, pricing)
     if charge is None:  # the hour is not known: never more than it can turn out to be
-        ticks = _uncharged_wh(point) * tariff.cheapest(pricing)
+        ticks = uncharged_wh(point) * tariff.cheapest(pricing)
         draft.change(point_id, provisional_ticks=ticks, boundary_ms=0)
         return
     since_ms = draft.settled(point.memory.charged.stamp).at_ms
@@ -91,11 +91,19 @@ def _has_purse(draft: Draft, memory: PointMemory) -> bool:
     return memory.purse_id is not None and is_charged(draft, memory.purse_id)
 
 
-def _uncharged_wh(point: Point) -> int:
-    assert point.memory is not None
-    if point.reading is None:
+def uncharged_wh(point: Point) -> int:
+    """What a point's newest reading says was used and is not charged yet, in Wh."""
+    if point.memory is None or point.reading is None:
         return 0
     return point.reading.total_wh - point.memory.charged.total_wh
+
+
+def is_chargeable(draft: Draft, point: Point) -> bool:
+    """Whether all that was read could be charged now: by a known price and, if need be, hour."""
+    if uncharged_wh(point) == 0:
+        return True
+    pricing = pricing_of(draft, point)
+    return pricing is not None and _charge(draft, point, pricing) is not None
 
 
 def _charge(draft: Draft, point: Point, pricing: Pricing) -> Charge | None:
@@ -108,7 +116,7 @@ def _charge(draft: Draft, point: Point, pricing: Pricing) -> Charge | None:
     until = draft.settled(reading.stamp)
     if until.trust < Trust.meter and tariff.needs_hour(pricing):
         return None
-    wh = _uncharged_wh(point)
+    wh = uncharged_wh(point)
     if wh == 0:
         return Charge((), 0, memory.position)
     since = draft.settled(memory.charged.stamp)

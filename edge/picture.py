@@ -12,7 +12,7 @@ from domain.instants import MINUTE_MS, Stamp, Zone
 from domain.readings import Limits
 from domain.supply import Relay
 from domain.tariff import Calendar, Pricing, Tariff
-from domain.wire.intents import InstallationBody, Place, PolicyBody
+from domain.wire.intents import InstallationBody, Intent, Place, PolicyBody
 from edge.memory import Alarm, PointMemory, PurseMemory, SupplyHeld, Taken
 from edge.meters.profile import Profile
 from edge.meters.snapshot import Snapshot
@@ -111,6 +111,14 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """A credit intent that is taken once the purse's meters were read after `since_mono_ms`."""
+
+    intent: Intent
+    since_mono_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """A policy as held."""
 
@@ -142,6 +150,7 @@ class Picture:
     points: Mapping[str, Point] = field(default_factory=dict)
     retired: Mapping[str, PointMemory] = field(default_factory=dict)  # points not installed now
     purses: Mapping[str, PurseMemory] = field(default_factory=dict)
+    waiting: Mapping[str, Waiting] = field(default_factory=dict)  # purse → what it is asked for
     closing_since: Mapping[str, int] = field(default_factory=dict)  # purse → mono_ms of this start
     points_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # purse → its points
     supply: Mapping[str, SupplyHeld] = field(default_factory=dict)

@@ -161,6 +161,18 @@ def test_stories(story: str) -> None:
         assert (n, outcome, left) == (n, line["outcome"], ticks(line["available"]))
 
 
+def test_in_doubt_about_what_was_used_only_less_than_nothing_is_accepted() -> None:
+    asked = (Reservation("r1", 1, "refund"), Reservation("r2", 900, REVERSAL_BELOW_ZERO))
+    intent = CreditIntent(version=2, count=1, granted_fen=500, reservations=asked)
+    adoption = adopt(Purse("p1", 1, 1, 500), intent, all_charged=False)
+    assert isinstance(adoption, Adoption)
+    assert [(a.reservation_id, a.accepted) for a in adoption.answers] == [
+        ("r1", False),
+        ("r2", True),
+    ]
+    assert available_ticks(adoption.purse) == -400 * TICKS_PER_FEN
+
+
 STANDING = rows("""
 available   | overdraft | level
 20.0000001  | 0         | ok

@@ -17,9 +17,9 @@ from domain.wire.intents import (
 )
 from domain.wire.messages import Watermark
 from edge.effects import HeedWatermark, Persist, RebuildBuses, StoreIntent
-from edge.events import IntentArrived, SeriesStarted, WatermarkArrived
+from edge.events import ClockStepped, IntentArrived, SeriesStarted, WatermarkArrived
 from edge.memory import Series
-from tests.edge.playbook import FLAT, PEAK_AT_NOON, Playbook, at, bus, place
+from tests.edge.playbook import FLAT, PEAK_AT_NOON, PROMPT, Playbook, at, bus, place
 
 # --- credit --------------------------------------------------------------------------------------
 
@@ -90,8 +90,153 @@ def test_a_reservation_is_answered_once_from_what_is_available_now() -> None:
     book.expect("credit_taken", granted_fen=4_600, count=2)
     book.expect_no("reservation_answered")
     book.credit("purse1", 4_600, count=2)
-    book.credit("purse1", 4_600, count=2, reservations={"r1": 50})
+    version = book.wait(1_000).credit("purse1", 4_600, count=2, reservations={"r1": 50})
+    assert book.picture.purses["purse1"].purse.version == version, "nothing to wait for"
     book.expect_no("reservation_answered")
+
+
+@pytest.mark.clause("credit-3")
+def test_a_reservation_waits_for_a_reading_and_what_was_used_is_charged_first() -> None:
+    book = Playbook()
+    book.open_room(fen=5_000)
+    book.wait(2_000)
+    version = book.credit("purse1", 5_000, reservations={"r1": 4_990})
+    book.expect_silence()
+    assert book.reads == ["p1"], "asked for at once"
+    book.wait(1_000).turn()
+    book.credit("purse1", 5_000, reservations={"r1": 4_990}, version=version)  # said again
+    book.expect_silence()
+    book.wait(100).poll("p1", 100_003)  # 15 fen that nobody had read
+    book.expect("readings", purpose="evidence", total_wh=[100_003])
+    book.expect("charges", ticks=[1_500_000])
+    book.expect("credit_taken", version=version)
+    book.expect(
+        "reservation_answered", reservation_id="r1", accepted=False, available_ticks=498_500_000
+    )
+    book.unheard.clear()
+    book.wait(1_000).poll("p1", 100_003)
+    book.expect_silence()
+
+
+@pytest.mark.clause("credit-3")
+def test_after_a_start_every_meter_of_the_purse_is_read_before_a_reservation_is_answered() -> None:
+    book = Playbook(place(1, purse_id="both"), place(2, purse_id="both"), rules=PROMPT)
+    book.credit("both", 5_000)
+    for n in (1, 2):
+        book.poll(f"p{n}", 50_000)
+    book.restart(off_ms=10 * MINUTE_MS)
+    book.credit("both", 9_000, count=2, reservations={"r1": 5_000, "r2": 4_000})
+    book.wait(1_000).poll("p1", 50_100)
+    book.expect_no("credit_taken", "reservation_answered")
+    book.wait(1_000).poll("p2", 50_700)
+    book.expect("charges", ticks=[100 * 500_000, 700 * 500_000])
+    book.expect("reservation_answered", reservation_id="r1", accepted=True)
+    book.expect("reservation_answered", reservation_id="r2", accepted=False)
+    assert book.picture.waiting == {}
+
+
+@pytest.mark.clause("credit-3")
+def test_a_start_forgets_who_waits_and_is_asked_again() -> None:
+    book = Playbook()
+    book.open_room(fen=5_000)
+    version = book.wait(1_000).credit("purse1", 5_000, reservations={"r1": 100})
+    book.restart()
+    book.poll("p1", 100_000)
+    book.expect_no("reservation_answered")
+    book.credit("purse1", 5_000, reservations={"r1": 100}, version=version)
+    book.poll("p1", 100_000)
+    book.expect("reservation_answered", accepted=True)
+
+
+@pytest.mark.clause("credit-3")
+def test_a_lost_meter_does_not_keep_the_answer_for_ever_and_it_is_no() -> None:
+    book = Playbook(place(1, purse_id="both"), place(2, purse_id="both"), rules=PROMPT)
+    book.credit("both", 5_000)
+    for n in (1, 2):
+        book.poll(f"p{n}", 50_000)
+    book.unheard.clear()
+    book.wait(10_000).credit("both", 9_000, count=2, reservations={"r1": 100})  # and a sale
+    for _ in range(60):
+        book.wait(1_000).poll("p1", 50_000)
+        if "credit_taken" in book.heard():
+            break
+    assert 50_000 <= book.mono_ms - 10_000 <= 61_000
+    book.expect("alarm_raised", code="lost_meter", subject_id="p2")
+    book.expect("credit_taken", granted_fen=9_000)
+    book.expect("reservation_answered", accepted=False, available_ticks=900_000_000)
+    book.unheard.clear()
+    book.credit("both", 9_000, count=2, reservations={"r1": 100, "r2": 100})
+    book.poll("p1", 50_000)
+    book.expect("reservation_answered", reservation_id="r2", accepted=False)  # known to be lost
+    below = "reversal_below_zero"
+    book.credit("both", 9_000, count=2, reservations={"r3": 100}, purpose=below)
+    book.poll("p1", 50_000)
+    book.expect("reservation_answered", reservation_id="r3", accepted=True)
+
+
+@pytest.mark.clause("credit-3", "numbers-7")
+def test_a_reservation_waits_for_the_hour_where_the_price_needs_it() -> None:
+    book = Playbook(tariff=PEAK_AT_NOON, trust=Trust.unknown, start_ms=at(2), rules=PROMPT)
+    book.open_room(fen=5_000)
+    book.wait(5_000).poll("p1", 100_010)
+    book.unheard.clear()
+    book.credit("purse1", 5_000, reservations={"r1": 4_950})
+    book.wait(1_000).poll("p1", 100_010)
+    book.expect_silence()
+    book.at_ms, book.trust = at(13), Trust.synchronised
+    book.turn(ClockStepped("ntp", at(2), 0))
+    book.expect("charges", ticks=[10 * 900_000])
+    book.expect("reservation_answered", accepted=False, available_ticks=491_000_000)
+
+
+def test_in_doubt_about_the_price_the_answer_is_no() -> None:
+    book = Playbook(tariff=PEAK_AT_NOON, trust=Trust.unknown, start_ms=at(2), rules=PROMPT)
+    book.open_room(fen=5_000)
+    book.wait(5_000).poll("p1", 100_010)
+    book.credit("purse1", 5_000, reservations={"r1": 100})
+    for second in range(61):
+        book.wait(1_000).poll("p1", 100_010)
+        if second == 30:  # a newer word does not begin the wait anew
+            book.credit("purse1", 5_000, reservations={"r1": 100, "r2": 100})
+    book.expect("reservation_answered", reservation_id="r1", accepted=False)
+    book.expect("reservation_answered", reservation_id="r2", accepted=False)
+    book.expect_no("charges")
+
+
+def test_a_newer_word_takes_the_place_of_one_that_waits() -> None:
+    book = Playbook()
+    book.open_room(fen=5_000)
+    old = book.wait(1_000).credit("purse1", 5_000, reservations={"r1": 100})
+    version = book.credit("purse1", 6_000, count=2)  # it was cancelled, and something was sold
+    book.expect("credit_taken", version=version)
+    book.credit("purse1", 5_000, reservations={"r1": 100}, version=old)
+    book.wait(1_000).poll("p1", 100_000)
+    book.expect_no("reservation_answered")
+    assert book.picture.old_intents == 1
+    newer = book.wait(1_000).credit("purse1", 6_000, count=2, reservations={"r2": 100})
+    newest = book.credit("purse1", 6_000, count=2, reservations={"r2": 100, "r3": 100})
+    book.credit("purse1", 6_000, count=2, reservations={"r2": 100}, version=newer)
+    book.poll("p1", 100_000)
+    book.expect("credit_taken", version=newest)
+    assert book.heard().count("reservation_answered") == 2
+
+
+def test_what_the_purse_does_not_pay_for_is_not_waited_for() -> None:
+    book = Playbook(place(1, purse_id="both"), place(2, purse_id="both"))
+    book.credit("both", 5_000)
+    book.poll("p1", 50_000)  # p2 was never read: its account begins when it is
+    book.credit("both", 5_000, reservations={"r1": 100})
+    book.poll("p1", 50_000)
+    book.expect("reservation_answered", accepted=True)
+    book.credit("nobodys", 100, reservations={"r1": 100})
+    book.expect("reservation_answered", purse_id="nobodys", accepted=True)
+
+
+def test_before_the_installation_is_known_a_reservation_waits() -> None:
+    book = Playbook(install=False, rules=PROMPT)
+    book.credit("purse1", 5_000, reservations={"r1": 100})
+    book.wait(60_001).turn()
+    book.expect("reservation_answered", accepted=False)
 
 
 def test_a_reversal_below_zero_darkens_the_room_by_the_rules() -> None:
@@ -338,7 +483,6 @@ def test_what_the_file_lost_is_taken_again_though_it_was_held_before() -> None:
     lost = book.stored.pop(("policy", "dorm", 0))
     book.restart()
     assert ("policy", "dorm") not in book.picture.taken
-    assert ("credit", "purse1") in book.picture.taken
     book.turn(IntentArrived(lost))
     book.expect("intent_taken", intent_kind="policy", outcome="held")
     assert "dorm" in book.picture.policies

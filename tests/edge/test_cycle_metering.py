@@ -477,7 +477,9 @@ def test_whatever_happens_every_charge_row_joins_the_one_before(seed: int) -> No
             book.poll(point_id, registers[point_id])
         elif what < 0.95:
             count += 1
-            book.credit(chance.choice(["both", "purse3"]), count * 2_000, count=count)
+            asked = {f"r{count}": chance.randrange(1, 5_000)} if chance.random() < 0.5 else {}
+            purse_id = chance.choice(["both", "purse3"])
+            book.credit(purse_id, count * 2_000, count=count, reservations=asked)
         elif what < 0.97:
             book.restart(off_ms=chance.randrange(1_000, HOUR_MS))
         else:
@@ -486,6 +488,8 @@ def test_whatever_happens_every_charge_row_joins_the_one_before(seed: int) -> No
         while book.switches:
             book.relay_moves()
     check_books(book, opening={f"p{n}": 10_000 * n for n in (1, 2, 3)})
+    answers = [f["reservation_id"] for f in book.kept.facts if f["kind"] == "reservation_answered"]
+    assert len(set(answers)) == len(answers) > 0
 
 
 def check_books(book: Playbook, *, opening: dict[str, int]) -> None:

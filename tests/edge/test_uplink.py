@@ -413,6 +413,11 @@ async def test_it_stops_when_told_though_the_broker_fails_at_the_same_moment(
     g1.start()
     await g1.until(lambda me: me.uplink.connected)
     await asyncio.sleep(0.05)
+
+    def refuse() -> aiomqtt.Client:
+        raise OSError("and it does not come back")
+
+    monkeypatch.setattr(g1.uplink, "_client", refuse)
     async with asyncio.timeout(5):
         await g1.stop()
 
