@@ -54,8 +54,19 @@ async def test_no_serious_faults_of_access(
     _, page = await at(chromium, office, size=size, language=language)
     await sign_in(page)
     office.field.silent = {1}
-    room = f"/rooms/{office.made.room_ids[0]}?span=week"
-    for path in ("/", "/wall", room, "/sales", "/gateways", "/find?q=1-10", "/sign-in"):
+    held, vacant = office.made.room_ids[0], office.made.room_ids[9]
+    for path in (
+        "/",
+        "/wall",
+        f"/rooms/{held}?span=week",
+        f"/rooms/{vacant}/open",
+        f"/sell?room={held}",
+        "/receipts/A-000001",
+        "/sales",
+        "/gateways",
+        "/find?q=1-10",
+        "/sign-in",
+    ):
         await page.goto(path)
         await page.wait_for_load_state("load")
         if path == "/wall":
