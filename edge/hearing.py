@@ -104,12 +104,28 @@ def _judge(
         elapsed_ms=_elapsed_ms(memory.seen.stamp, stamp),
         limits=point.limits,
     )
-    if verdict is Suspicion.too_fast and memory.suspect_wh is None:
-        draft.remember(point.point_id, suspect_wh=register_wh)
-    jumped_wh = memory.suspect_wh
-    if jumped_wh is not None and register_wh >= jumped_wh and not isinstance(verdict, Suspicion):
+    if verdict in (Suspicion.too_fast, Suspicion.backwards):
+        _suspect_from(draft, point, memory, register_wh)
+        return verdict
+    if isinstance(verdict, Suspicion) or memory.suspect_wh is None:
+        return verdict
+    if _ahead_wh(point, memory, register_wh) >= _ahead_wh(point, memory, memory.suspect_wh):
         return Suspicion.too_fast  # time passed and nothing else: the jump is no better for it
     return verdict
+
+
+def _suspect_from(draft: Draft, point: Point, memory: PointMemory, register_wh: int) -> None:
+    """Keep the smallest jump: from there on nothing is believed, however much time has passed."""
+    suspect_wh = memory.suspect_wh
+    if suspect_wh is None or (
+        _ahead_wh(point, memory, register_wh) < _ahead_wh(point, memory, suspect_wh)
+    ):
+        draft.remember(point.point_id, suspect_wh=register_wh)
+
+
+def _ahead_wh(point: Point, memory: PointMemory, register_wh: int) -> int:
+    """How far a register lies ahead of the last believed one, over its end and on if need be."""
+    return (register_wh - memory.register_wh) % point.limits.modulus_wh
 
 
 def _elapsed_ms(before: Stamp, after: Stamp) -> int | None:

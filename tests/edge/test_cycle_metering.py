@@ -208,6 +208,43 @@ def test_a_jump_is_not_believed_for_having_been_there_a_long_time() -> None:
     assert "suspect_too_fast" not in book.codes(), "what is over is forgotten"
 
 
+def test_of_several_jumps_the_smallest_counts() -> None:
+    book = Playbook()
+    book.open_room()
+    book.wait(1_000).poll("p1", 150_000)
+    book.wait(1_000).poll("p1", 101_000)  # another slip, and then it stays there
+    book.wait(6 * HOUR_MS).poll("p1", 101_020)
+    assert book.codes() >= {"suspect_too_fast"}
+    assert book.memory().seen.total_wh == 100_000
+    book.poll("p1", 100_900)
+    assert "suspect_too_fast" not in book.codes()
+
+
+def test_a_slip_below_does_not_turn_into_a_rollover_by_waiting() -> None:
+    book = Playbook()
+    book.open_room(wh=999_998_000)
+    book.wait(1_000).poll("p1", 500)  # 2.5 kWh on, over the end, in a second
+    assert book.codes() >= {"suspect_backwards"}
+    book.wait(6 * HOUR_MS).poll("p1", 510)
+    assert book.memory().seen.total_wh == 999_998_000
+    book.poll("p1", 999_998_900)
+    assert not {code for code in book.codes() if code.startswith("suspect")}
+
+
+def test_staff_end_a_suspicion_by_a_new_incarnation() -> None:
+    book = Playbook()
+    book.open_room()
+    book.wait(1_000).poll("p1", 150_000)
+    book.wait(6 * HOUR_MS).poll("p1", 150_100)
+    assert book.codes() >= {"suspect_too_fast"}
+    book.install(place(1, incarnation=1))
+    book.poll("p1", 150_100)
+    book.expect("meter_seen", reason="reset", last_total_wh=100_000, opening_wh=150_100)
+    assert "suspect_too_fast" not in book.codes()
+    book.wait(MINUTE_MS).poll("p1", 150_110)
+    assert book.picture.points["p1"].provisional_ticks == 10 * PRICE
+
+
 def test_another_meter_at_the_address_stops_charging_until_it_is_installed() -> None:
     book = Playbook()
     book.open_room()
