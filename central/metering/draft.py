@@ -9,10 +9,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Table
 
+from central.database import lock_rows
 from central.metering import states, tables
 from central.metering.bulk import Row, insert_rows, rows_where, upsert_rows
 from central.metering.prices import Place
 from central.metering.states import Piece
+from central.sales.tables import purses
 from domain.tariff import Position, Pricing
 
 NOWHERE = Position(0, 0)
@@ -63,8 +65,10 @@ class Draft:
         self._changed: dict[Piece, dict[Any, Row]] = {piece: {} for piece in states.PIECES}
 
     def load(self, wanted: Wanted) -> None:
-        """Read what the books know of all that is spoken of."""
+        """Read what the books know of all that is spoken of, and hold its purses: a sale that has
+        one waits here, instead of for what these facts change besides (intents, receipts)."""
         connection = self.connection
+        lock_rows(connection, purses.c.purse_id, wanted.purse_ids)
         for row in rows_where(connection, _PLACES, "points.point_id", wanted.point_ids):
             self.places[row[0]] = Place(row[1], row[2], row[3])
             if row[4] is not None:

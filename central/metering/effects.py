@@ -60,6 +60,8 @@ def wants(wanted: Wanted, fact: Fact) -> None:
         wanted.point_ids.add(fact.point_id)
     elif isinstance(fact, ChargeCorrected | CreditTaken | ReservationAnswered | PurseClosed):
         wanted.purse_ids.add(fact.purse_id)
+    elif isinstance(fact, IntentTaken) and fact.intent_kind == outbox.CREDIT:
+        wanted.purse_ids.add(fact.key)
 
 
 # --- energy ------------------------------------------------------------------------------------
