@@ -20,6 +20,7 @@ from central.sales import queries as money
 from central.sales.queries import EventRow
 from central.sales.receipts import ITEMS, METHODS
 from central.sales.service import Asked
+from central.sales.side import with_sent
 from central.sales.steps import Steps, steps
 from central.web import SERVICES, actor_of, page, route, visitor
 from domain.instants import DAY_MS
@@ -186,7 +187,10 @@ async def _money(
     trace = None
     if newest is not None:
         found = await database.read(money.trace, newest.event_id)
+        credit = await database.read(money.credit_of, newest.event_id)
         assert found is not None, "events are never deleted"
+        assert credit is not None, "events are never deleted"
+        found = with_sent(found, credit, request.app[SERVICES].sent)
         mine = [point for point in points if point.row.purse_id == newest.purse_id]
         online = all(
             point.row.gateway_id in stands and stands[point.row.gateway_id].online for point in mine

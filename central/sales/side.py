@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from aiohttp import web
 from sqlalchemy import Connection
 
+from central import outbox
 from central.display import day_start_ms
 from central.gateways.pages import stand_of_gateways
 from central.metering.picture import picture
 from central.sales import queries
 from central.sales.queries import EventRow, Takings, Trace
 from central.sales.steps import Steps, steps
+from central.sending import Sent
 from central.web import SERVICES, actor_of
 from domain.ledger import Kind, Method
 
@@ -126,14 +128,20 @@ async def _steps(request: web.Request, read: _Read, now_ms: int) -> Steps | None
     if read.event is None or read.trace is None or read.credit is None:
         return None
     services, event = request.app[SERVICES], read.event
-    gateway_id, purse_id, version = read.credit
-    sent_ms = services.sent.first_ms(gateway_id, "credit", purse_id, version=version)
+    trace = with_sent(read.trace, read.credit, services.sent)
+    gateway_id, purse_id, _ = read.credit
     stands = {stand.books.gateway.gateway_id: stand for stand in await stand_of_gateways(request)}
     points = await picture(services.database, services.board, now_ms=now_ms, room_id=event.room_id)
-    trace = replace(read.trace, sent_at_ms=sent_ms)
     online = gateway_id in stands and stands[gateway_id].online
     mine = [point for point in points if point.row.purse_id == purse_id]
     return steps(trace, event.count, mine, online=online)
+
+
+def with_sent(trace: Trace, credit: tuple[str, str, int], sent: Sent) -> Trace:
+    """A trace with what the link remembers of sending its `credit` (see `queries.credit_of`)."""
+    gateway_id, purse_id, version = credit
+    sent_ms = sent.first_ms(gateway_id, outbox.CREDIT, purse_id, version=version)
+    return replace(trace, sent_at_ms=sent_ms)
 
 
 def _sums(takings: Sequence[Takings]) -> tuple[Mapping[Method, tuple[int, int]], tuple[int, int]]:

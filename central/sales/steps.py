@@ -41,25 +41,26 @@ def steps(trace: Trace, count: int, points: Sequence[Shown], *, online: bool) ->
         bool(points) and all(point.held_count >= count for point in points)
     )
     booked_ms = trace.booked_at_ms
-    sent = held or trace.sent_at_ms is not None or online
-    gateway = _gateway(trace, held=held, sent=sent)
+    sent = held or trace.sent_at_ms is not None
+    waits = "" if online else "offline"
+    gateway = _gateway(trace, held=held, sent=sent, waits=waits)
     lit = _lit(trace, count, points, held=held)
     found = (
         Step("paid", "done", booked_ms),
         Step("booked", "done", booked_ms),
-        Step("sent", "done" if sent else "now", trace.sent_at_ms, "" if sent else "offline"),
+        Step("sent", "done" if sent else "now", trace.sent_at_ms, "" if sent else waits),
         gateway,
         lit,
     )
     return Steps(found, arrived=held and lit.mark in ("done", "stopped"), booked_at_ms=booked_ms)
 
 
-def _gateway(trace: Trace, *, held: bool, sent: bool) -> Step:
+def _gateway(trace: Trace, *, held: bool, sent: bool, waits: str) -> Step:
     if held:
         return Step("gateway", "done", trace.at_gateway_ms)
     if trace.refused_reason is not None:
         return Step("gateway", "stopped", None, "refused")
-    return Step("gateway", "now" if sent else "next", None)
+    return Step("gateway", "now", None, waits) if sent else Step("gateway", "next", None)
 
 
 def _lit(trace: Trace, count: int, points: Sequence[Shown], *, held: bool) -> Step:

@@ -139,6 +139,9 @@ async def test_the_trace_of_a_payment_goes_hop_by_hop(stage: Stage) -> None:
     database = stage.services.database
     stage.clock.ms += 1_000
     await database.write(sold, stage, ARREARS)
+    assert marks(await stage.text(stage.room(ARREARS))) == ["done", "done", "now", "next", "next"]
+    named = (stage.made.gateway_of[ARREARS], "credit", str(stage.made.purse_ids[ARREARS]))
+    stage.services.sent.note(*named, version=2**53, at_ms=stage.clock.ms)
     text = await stage.text(stage.room(ARREARS))
     assert marks(text) == ["done", "done", "done", "now", "next"]
     assert 'hx-trigger="every 2s"' in text
