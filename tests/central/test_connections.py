@@ -61,25 +61,25 @@ async def _ask(port: int, *pieces: bytes, pause_s: float = 0.0) -> tuple[bytes, 
 async def test_a_head_that_never_ends(port: int, pieces: tuple[bytes, ...]) -> None:
     answer, lasted_s = await _ask(port, *pieces, pause_s=0.03)
     assert answer.startswith(b"HTTP/1.1 408") or answer == b""
-    assert lasted_s < 1
+    assert lasted_s < 5
 
 
 async def test_a_body_that_never_ends(port: int) -> None:
     head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n"
     answer, lasted_s = await _ask(port, head, *[b"b"] * 20, pause_s=0.03)
     assert answer == b""
-    assert 0.25 < lasted_s < 1.5
+    assert 0.25 < lasted_s < 5
 
 
 async def test_a_second_request_that_never_ends(port: int) -> None:
     whole = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab"
     answer, lasted_s = await _ask(port, whole, whole + b"POST / H")
     assert answer.count(b"HTTP/1.1 200") == 2
-    assert lasted_s < 1
+    assert lasted_s < 5
     answer, lasted_s = await _ask(port, whole, b"P", b"O", pause_s=0.1)
     assert answer.count(b"HTTP/1.1 200") == 1
     assert b"HTTP/1.1 408" in answer
-    assert lasted_s < 1
+    assert lasted_s < 5
 
 
 async def test_an_honest_client_is_left_alone(port: int) -> None:
