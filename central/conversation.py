@@ -23,6 +23,7 @@ from central.outbox import Stored
 from central.publisher import Publisher
 from central.sending import Sending, Sent
 from domain.ids import IdSource
+from domain.instants import Trust
 from domain.wire.messages import Watermark
 from domain.wire.topics import Kind, Topics
 
@@ -30,6 +31,7 @@ LOOK_AGAIN_S = 1.0  # gateways added, renewed or revoked, pulses, intents that b
 PLACES_AGAIN_S = 60.0
 WRITE_DOWN_S = 5.0
 AFTER_FAULT_S = 1.0
+TIME_AGAIN_MS = 15_000  # how often a gateway that does not know the time is told it
 
 _log = structlog.get_logger("link")
 
@@ -60,6 +62,7 @@ class Conversation:
         self._points: Mapping[str, str] = {}
         self._heard_ms: dict[str, int] = {}  # journal → when it was last heard
         self._to_note: dict[str, Heard] = {}
+        self._time_told_ms: dict[str, int] = {}  # gateway → when it was last told the time
         self._newest: dict[str, tuple[int, ...]] = {}  # topic → version said last
         self._places_due = 0.0  # on the loop's clock
         self._committed = asyncio.Event()
@@ -230,6 +233,7 @@ class Conversation:
         if back:
             await self._say_all_marks(back)
             self._say_again(back)
+        await self._tell_time(pulses)
         holding = await self._database.read(field.all_intents, {h.gateway_id for h in pulses})
         for heard in pulses:
             rows = holding[heard.gateway_id]
@@ -237,6 +241,22 @@ class Conversation:
             if publisher.heard(digest, outbox.digests(rows), now_ms=heard.received_ms):
                 for row in rows:
                     self._say_intent(row)
+
+    async def _tell_time(self, pulses: Sequence[Heard]) -> None:
+        """A watermark carries the centre's time: say one to whoever lacks it, facts or none."""
+        lacking = [
+            heard
+            for heard in pulses
+            if heard.pulse.trust < Trust.synchronised
+            and abs(heard.received_ms - self._time_told_ms.get(heard.gateway_id, -TIME_AGAIN_MS))
+            >= TIME_AGAIN_MS
+        ]
+        if not lacking or not self._connected:
+            return
+        self._time_told_ms |= {heard.gateway_id: heard.received_ms for heard in lacking}
+        journal_ids = [heard.pulse.journal_id for heard in lacking]
+        for mark in await self._database.read(field.marks_of, journal_ids):
+            self._say_watermark(mark.gateway_id, mark.journal_id, mark.watermark)
 
     async def _say_all_marks(self, gateway_ids: Collection[str]) -> None:
         for mark in await self._database.read(field.marks, gateway_ids):

@@ -312,6 +312,31 @@ async def test_facts_that_were_queued_are_booked_while_the_broker_is_away(
     assert not site.link.connected
 
 
+@pytest.mark.clause("watermark-1")
+async def test_a_gateway_that_does_not_know_the_time_is_told_it_though_nothing_moved(
+    site: Centre, g1: ScriptedGateway
+) -> None:
+    await g1.send_facts()
+    await g1.until_held(1)
+    steps = (  # how much later, the trust of the pulse, whether it is answered
+        (0, 3, True),  # it has just come
+        (1, 3, False),
+        (1_000, 0, True),
+        (14_999, 2, False),
+        (1, 2, True),
+        (20_000, 3, False),
+    )
+    for later_ms, trust, answered in steps:
+        site.clock.ms += later_ms
+        g1.watermarks.clear()
+        await g1.send_pulse(trust=trust, at_ms=site.clock.ms)
+        await site.until(lambda: _pulsed_ms(site, "g1") == site.clock.ms)
+        await site.look()
+        if answered:
+            await g1.until(lambda me: bool(me.watermarks))
+        assert [m.centre_at_ms for m in g1.watermarks] == [site.clock.ms] * answered
+
+
 async def test_a_new_centre_tells_every_gateway_how_far_it_holds(
     database: Database, broker: Broker
 ) -> None:
@@ -414,6 +439,11 @@ async def test_a_broker_that_does_not_let_us_in_is_said_aloud(
 
 
 # --- pieces ------------------------------------------------------------------------------------
+
+
+def _pulsed_ms(site: Centre, gateway_id: str) -> int | None:
+    beat = site.board.gateway(gateway_id)
+    return None if beat is None else beat.received_ms
 
 
 def _first_point(connection: Connection) -> str:
