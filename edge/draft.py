@@ -10,7 +10,14 @@ from typing import Any
 
 from domain import credit
 from domain.instants import Stamp, Trust, redated
-from domain.wire.facts import AlarmCleared, AlarmRaised, Fact, Severity, canonical
+from domain.wire.facts import (
+    FACT_TEXT_MAX,
+    AlarmCleared,
+    AlarmRaised,
+    Fact,
+    Severity,
+    canonical,
+)
 from domain.wire.intents import InstallationBody, Intent
 from domain.wire.messages import Watermark
 from edge.effects import (
@@ -104,7 +111,9 @@ class Draft:
             seq=seq, at_ms=now.at_ms, trust=int(now.trust), boot=now.boot, mono_ms=now.mono_ms,
             **content,
         )  # fmt: skip
-        self._facts.append(Written(seq, fact.kind, canonical(fact)))
+        text = canonical(fact)
+        assert len(text.encode()) <= FACT_TEXT_MAX, f"{fact.kind}: a fact that cannot be sent"
+        self._facts.append(Written(seq, fact.kind, text))
         self.next_seq += 1
         return seq
 

@@ -87,6 +87,7 @@ class LocalDoor:
             "held_seq": series.held_seq,
             "broker_connected": self._uplink.connected,
             "refused_messages": self._uplink.refused,
+            "stuck_seq": self._uplink.stuck_seq,
             "old_intents": picture.old_intents,
             "alarms": [
                 {"subject": subject, "code": code, "detail": alarm.detail}

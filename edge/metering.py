@@ -11,15 +11,15 @@ from typing import Literal
 
 from domain import credit, tariff
 from domain.instants import Trust
-from domain.tariff import Charge, Pricing
+from domain.tariff import Pricing
 from domain.wire import facts
+from edge import charge_rows
+from edge.charge_rows import ROWS_MAX, Piece
 from edge.draft import Draft
 from edge.memory import Mark, PointMemory
 from edge.picture import Point
 
 Purpose = Literal["interval", "boundary", "evidence", "opening", "final"]
-
-ROWS_MAX = 200  # of one fact, so that a large gateway's facts stay within a batch
 
 
 def attach(draft: Draft, point_id: str) -> None:
@@ -77,14 +77,15 @@ def reprice(draft: Draft, point_id: str) -> None:
     if point.memory is None or pricing is None or not _has_purse(draft, point.memory):
         draft.change(point_id, provisional_ticks=0, boundary_ms=0)
         return
-    charge = _charge(draft, point, pricing)
-    if charge is None:  # the hour is not known: never more than it can turn out to be
+    pieces = _pieces(draft, point, pricing)
+    if pieces is None:  # the hour is not known: never more than it can turn out to be
         ticks = uncharged_wh(point) * tariff.cheapest(pricing)
         draft.change(point_id, provisional_ticks=ticks, boundary_ms=0)
         return
     since_ms = draft.settled(point.memory.charged.stamp).at_ms
     boundary_ms = point.boundary_ms or tariff.next_boundary_ms(pricing, since_ms)
-    draft.change(point_id, provisional_ticks=charge.ticks, boundary_ms=boundary_ms)
+    ticks = sum(piece.charge.ticks for piece in pieces)
+    draft.change(point_id, provisional_ticks=ticks, boundary_ms=boundary_ms)
 
 
 def _has_purse(draft: Draft, memory: PointMemory) -> bool:
@@ -103,24 +104,26 @@ def is_chargeable(draft: Draft, point: Point) -> bool:
     if uncharged_wh(point) == 0:
         return True
     pricing = pricing_of(draft, point)
-    return pricing is not None and _charge(draft, point, pricing) is not None
+    return pricing is not None and _pieces(draft, point, pricing) is not None
 
 
-def _charge(draft: Draft, point: Point, pricing: Pricing) -> Charge | None:
-    """The price from where the point is charged to, to its reading; None while the hour is needed
-    and not known."""
+def _pieces(draft: Draft, point: Point, pricing: Pricing) -> tuple[Piece, ...] | None:
+    """The price from where the point is charged to, to its reading, as rows; None while the hour
+    is needed and not known."""
     memory, reading = point.memory, point.reading
     assert memory is not None
     if reading is None:
-        return Charge((), 0, memory.position)
+        return ()
     until = draft.settled(reading.stamp)
     if until.trust < Trust.meter and tariff.needs_hour(pricing):
         return None
-    wh = uncharged_wh(point)
-    if wh == 0:
-        return Charge((), 0, memory.position)
     since = draft.settled(memory.charged.stamp)
-    return tariff.charge(pricing, memory.position, wh, since.at_ms, until.at_ms)
+    return charge_rows.pieces(
+        pricing,
+        memory.position,
+        totals_wh=(memory.charged.total_wh, reading.total_wh),
+        span_ms=(since.at_ms, until.at_ms),
+    )
 
 
 # --- when it is written ----------------------------------------------------------------------
@@ -187,43 +190,40 @@ def _write_charges(draft: Draft, point_ids: Sequence[str]) -> None:
         assert memory is not None
         if pricing is None or not _has_purse(draft, memory):
             continue
-        charge = _charge(draft, point, pricing)
-        if charge is None:
+        pieces = _pieces(draft, point, pricing)
+        if pieces is None:
             continue
-        if charge.parts:
-            rows.append(_charge_row(draft, point, pricing, charge))
+        rows += [_charge_row(draft, memory, pricing, piece) for piece in pieces]
         assert point.reading is not None
         until = draft.settled(point.reading.stamp)
         draft.remember(
             point_id,
             charged=Mark(point.reading.total_wh, until),
-            position=charge.position,
+            position=pieces[-1].charge.position if pieces else memory.position,
         )
         draft.change(point_id, boundary_ms=0)
         reprice(draft, point_id)
-    if rows:
-        draft.write(facts.Charges, **{name: tuple(row[name] for row in rows) for name in rows[0]})
+    for some in charge_rows.packed(rows):
+        draft.write(facts.Charges, **{name: tuple(row[name] for row in some) for name in some[0]})
 
 
-def _charge_row(draft: Draft, point: Point, pricing: Pricing, charge: Charge) -> dict[str, object]:
+def _charge_row(
+    draft: Draft, memory: PointMemory, pricing: Pricing, piece: Piece
+) -> dict[str, object]:
     """Charge the purse; the row that says so."""
-    memory, reading = point.memory, point.reading
-    assert memory is not None
     assert memory.purse_id is not None
-    assert reading is not None
     purse = draft.purse(memory.purse_id)
-    charged = credit.charged(purse.purse, charge.ticks)
+    charged = credit.charged(purse.purse, piece.charge.ticks)
     draft.put_purse(replace(purse, purse=charged))
-    until_ms = draft.settled(reading.stamp).at_ms
     return {
         "purse_id": memory.purse_id,
         "point_id": memory.point_id,
         "meter_id": memory.meter_id,
         "incarnation": memory.incarnation,
-        "from_wh": memory.charged.total_wh,
-        "to_wh": reading.total_wh,
-        "from_ms": draft.settled(memory.charged.stamp).at_ms,
-        "to_ms": until_ms,
+        "from_wh": piece.from_wh,
+        "to_wh": piece.to_wh,
+        "from_ms": piece.from_ms,
+        "to_ms": piece.to_ms,
         "parts": tuple(
             {
                 "rate": int(part.rate),
@@ -232,9 +232,9 @@ def _charge_row(draft: Draft, point: Point, pricing: Pricing, charge: Charge) ->
                 "price_e4": part.price_e4,
                 "estimated": part.estimated,
             }
-            for part in charge.parts
+            for part in piece.charge.parts
         ),
-        "tariff_version": tariff.in_force(pricing, until_ms).version,
-        "ticks": charge.ticks,
+        "tariff_version": tariff.in_force(pricing, piece.to_ms).version,
+        "ticks": piece.charge.ticks,
         "charged_ticks": charged.charged_ticks,
     }

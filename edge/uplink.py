@@ -19,7 +19,7 @@ from typing import Protocol
 import aiomqtt
 
 from domain.wire.envelope import Opener, Profile, Reject, Rejected, Sealer, TooLargeError
-from domain.wire.facts import encode_batch
+from domain.wire.facts import BATCH_TEXT_MAX, encode_batch
 from domain.wire.intents import decode_intent
 from domain.wire.messages import Live, Pulse, Watermark, decode_watermark
 from domain.wire.topics import Kind, Topics, parse
@@ -35,6 +35,7 @@ RECONNECT_FIRST_S, RECONNECT_LAST_S = 0.5, 3.0
 KEEPALIVE_S = 20
 ANSWER_S = 10.0  # for a connection, and for the broker's receipt of a message
 _MIB = 2**20
+_BATCH_BYTES_MAX = BATCH_TEXT_MAX + 1024  # its frame and commas included
 
 log = logging.getLogger(__name__)
 
@@ -86,12 +87,18 @@ class Uplink:
         self._facts_waiting = asyncio.Event()
         self._mark_repeated = False  # the centre said again what it had said before
         self._noted = ""
+        self._stuck: tuple[str, int] | None = None  # journal and seq of a fact too large to send
         self.connected = False
 
     @property
     def refused(self) -> dict[str, int]:
         """How many messages were refused or had no effect, by reason."""
         return dict(self._opener.counts)
+
+    @property
+    def stuck_seq(self) -> int | None:
+        """The fact that no envelope holds and that keeps all after it from being sent."""
+        return None if self._stuck is None else self._stuck[1]
 
     def wake(self) -> None:
         """The journal grew, or the centre moved its watermark."""
@@ -197,16 +204,23 @@ class Uplink:
             after_seq = in_flight.after_seq
             if after_seq is not None and after_seq < self._journal.series.head_seq:
                 out = await self._journal.facts_after(after_seq)
-                if out.journal_id == in_flight.journal_id and out.texts:
-                    in_flight.sent(await self._send_batch(client, out), loop.time())
-                continue
+                if out.journal_id != in_flight.journal_id or not out.texts:
+                    continue
+                if (last_seq := await self._send_batch(client, out)) is not None:
+                    in_flight.sent(last_seq, loop.time())
+                    continue
             with suppress(TimeoutError):
                 async with asyncio.timeout(in_flight.due_in_s(loop.time())):
                     await self._facts_waiting.wait()
 
-    async def _send_batch(self, client: aiomqtt.Client, out: Outgoing) -> int:
-        """Send as many of these facts as one envelope holds; the seq of the last one sent."""
+    async def _send_batch(self, client: aiomqtt.Client, out: Outgoing) -> int | None:
+        """Send as many of these facts as one envelope holds; the seq of the last one sent.
+
+        None where not even the first fits: the facts wait then, live and pulse go on.
+        """
         texts = out.texts
+        if self._stuck == (out.journal_id, out.first_seq):
+            return None
         while True:
             data = encode_batch(
                 journal_id=out.journal_id,
@@ -215,12 +229,17 @@ class Uplink:
                 texts=texts,
             )
             try:
+                if len(data) > _BATCH_BYTES_MAX:
+                    raise TooLargeError(f"{len(data)} bytes of facts")
                 sealed = self._sealer.seal(Kind.facts, self._topics.facts, data)
             except TooLargeError:
                 if len(texts) == 1:
-                    raise
+                    self._stuck = (out.journal_id, out.first_seq)
+                    log.error("fact %d is too large to be sent; facts wait", out.first_seq)
+                    return None
                 texts = texts[: len(texts) // 2]
             else:
+                self._stuck = None
                 await _publish(client, self._topics.facts, sealed, qos=1)
                 return out.first_seq + len(texts) - 1
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic_core import from_json
 
 from domain.supply import Relay, State
 from domain.tariff import Rate
@@ -43,6 +44,7 @@ from domain.wire.fields import (
 
 BATCH_FACTS_MAX = 200
 BATCH_TEXT_MAX = 256 * 1024  # bytes of canonical text of the facts of one batch
+FACT_TEXT_MAX = 100_000  # of one fact: what a gateway writes must always fit in an envelope
 
 Severity = Literal["info", "warning", "critical"]
 IntentKind = Literal[
@@ -416,7 +418,7 @@ def parse_batch(data: bytes) -> RawBatch:
     The numbers of its facts must follow one another; what else they hold is not looked at here.
     """
     try:
-        content = json.loads(data, parse_constant=_no_constant)
+        content = from_json(data, allow_inf_nan=False, cache_strings="keys")
         later = isinstance(content, dict) and _later(content.get("v"))
         frame = _Frame.model_validate(content, extra="ignore" if later else "forbid")
         facts = _raw_facts(frame)
@@ -444,7 +446,3 @@ def _raw_facts(frame: _Frame) -> tuple[RawFact, ...]:
 
 def _later(v: object) -> bool:
     return type(v) is int and v > PROTOCOL_VERSION
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

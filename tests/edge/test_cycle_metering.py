@@ -1,12 +1,18 @@
 """Which readings are believed, what they cost, and when that is written down."""
 
+import os
 import random
+from itertools import pairwise
+from typing import Any
 
 import pytest
 
-from domain.instants import HOUR_MS, MINUTE_MS, Trust
+from domain.instants import DAY_MS, HOUR_MS, MINUTE_MS, Trust
 from domain.supply import State
+from domain.wire.envelope import ENVELOPE_MAX, Sealer
+from domain.wire.facts import FACT_TEXT_MAX, canonical, encode_batch
 from domain.wire.intents import TariffBody
+from domain.wire.topics import Kind, Topics
 from edge.events import BusHealth, ClockStepped, PointHealth, PortBack, PortLost
 from edge.live import live_points
 from edge.picture import Rules
@@ -39,6 +45,7 @@ def test_the_first_sight_of_a_meter_opens_its_account_at_what_it_shows() -> None
     assert book.picture.purses == {}
 
 
+@pytest.mark.clause("facts-10")
 def test_polls_between_are_not_written_and_the_interval_is_charged_when_it_ends() -> None:
     book = Playbook()
     book.open_room()
@@ -93,6 +100,7 @@ def test_an_interval_without_a_reading_is_named_when_there_is_one_again() -> Non
     book.expect("charges", from_wh=[100_000], to_wh=[100_500])
 
 
+@pytest.mark.clause("facts-10")
 def test_a_price_boundary_is_closed_soon_after_it_in_one_fact() -> None:
     book = Playbook(place(1), place(2), tariff=PEAK_AT_NOON, start_ms=at(11, 40))
     for n in (1, 2):
@@ -354,7 +362,7 @@ def test_staff_can_ask_for_a_reading_to_be_kept() -> None:
 # --- the hour ----------------------------------------------------------------------------------
 
 
-@pytest.mark.clause("numbers-5")
+@pytest.mark.clause("numbers-5", "numbers-7")
 def test_while_the_hour_is_unknown_energy_waits_and_is_charged_by_its_true_time() -> None:
     book = Playbook(tariff=PEAK_AT_NOON, trust=Trust.unknown, start_ms=at(2))
     book.open_room(fen=90_000)
@@ -372,6 +380,66 @@ def test_while_the_hour_is_unknown_energy_waits_and_is_charged_by_its_true_time(
     assert {part["rate"] for part in charges["parts"][0]} == {2}, "it was after noon all the time"
 
 
+EIGHT_SLOTS = {
+    **FLAT,
+    "rates": [2, 4],
+    "day_types": {"workday": [(180 * n, 2 if n % 2 else 4) for n in range(8)]},
+    "price_e4": [[900_000], [300_000]],
+}
+
+
+def sealed_bytes(fact: dict[str, Any]) -> int:
+    """What an envelope with this fact alone weighs."""
+    text = canonical(fact)
+    data = encode_batch(journal_id="j", first_seq=1, chain_before="0" * 32, texts=[text])
+    sealer = Sealer(bytes(32), 1, "up", os.urandom)
+    return len(sealer.seal(Kind.facts, Topics("c", "g").facts, data))
+
+
+def test_a_month_that_could_not_be_charged_is_charged_in_facts_that_can_be_sent() -> None:
+    points = [f"p{n}" for n in range(1, 121)]
+    book = Playbook(*(place(n) for n in range(1, 121)), tariff=EIGHT_SLOTS, trust=Trust.unknown)
+    for point_id in points:
+        book.poll(point_id, 100_000)
+    for _ in range(30):
+        book.wait(DAY_MS)
+        for point_id in points:
+            book.turn(book.polled(point_id, book.registers[point_id] + 20_000))
+    book.expect_no("charges")
+    book.trust = Trust.synchronised
+    shown = sum(point.provisional_ticks for point in book.picture.points.values())
+    book.turn()
+    book.turn(*(book.polled(point_id, 700_000) for point_id in points))
+    book.until(book.at_ms - book.at_ms % (30 * MINUTE_MS) + 30 * MINUTE_MS)
+    book.turn(*(book.polled(point_id, 700_000) for point_id in points))
+    charges = [fact for fact in book.unheard if fact["kind"] == "charges"]
+    assert sum(len(row) for fact in charges for row in fact["parts"]) > 120 * 240
+    assert shown > 0
+    for fact in book.kept.facts:
+        assert len(canonical(fact).encode()) <= FACT_TEXT_MAX
+    assert max(map(sealed_bytes, charges)) < ENVELOPE_MAX // 2
+    check_books(book, opening=dict.fromkeys(points, 100_000))
+
+
+def test_a_row_of_too_many_parts_is_cut_into_rows_that_join() -> None:
+    book = Playbook(tariff=EIGHT_SLOTS)
+    book.open_room(fen=99_000)
+    book.wait(180 * DAY_MS).poll("p1", 400_000)
+    book.wait(30 * MINUTE_MS).poll("p1", 400_000)
+    rows = [
+        (fact["from_wh"][n], fact["to_wh"][n], fact["from_ms"][n], fact["to_ms"][n], parts)
+        for fact in book.unheard
+        if fact["kind"] == "charges"
+        for n, parts in enumerate(fact["parts"])
+    ]
+    assert len(rows) >= 4
+    assert max(len(row[4]) for row in rows) <= 400
+    for before, after in pairwise(rows):
+        assert (before[1], before[3]) == (after[0], after[2]), "one row joins the next"
+    check_books(book, opening={"p1": 100_000})
+
+
+@pytest.mark.clause("numbers-7")
 def test_a_room_is_not_cut_by_a_price_that_is_only_guessed() -> None:
     book = Playbook(tariff=PEAK_AT_NOON, trust=Trust.unknown, start_ms=at(13))
     book.open_room(fen=900)  # 100 Wh at the peak, 300 Wh in the valley

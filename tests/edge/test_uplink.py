@@ -17,7 +17,7 @@ from domain.wire.topics import Kind, Topics
 from edge import in_flight, uplink
 from edge.events import ClockStepped, IntentArrived, WatermarkArrived
 from edge.faults import JournalFault
-from edge.memory import Commit
+from edge.memory import Commit, Written
 from tests import broker as brokers
 from tests.broker import CELL, INTRUDER, Broker
 from tests.edge.scripted_centre import (
@@ -263,6 +263,23 @@ async def test_a_batch_too_large_for_an_envelope_goes_in_pieces(
     await office.until(lambda me: bool(me.batches) and me.batches[-1].last_seq == 6)
     assert len(office.batches) > 1
     assert firsts(office) == [1, *(batch.last_seq + 1 for batch in office.batches[:-1])]
+
+
+async def test_a_fact_that_no_envelope_holds_stops_facts_and_nothing_else(
+    office: Centre, g1: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    await g1.write(2)
+    text = f'{{"kind":"noted","seq":3,"text":"{"ab" * 150_000}"}}'  # shrinks well: the books refuse
+    await g1.journal.commit(Commit(facts=(Written(3, "noted", text),)))
+    g1.start()
+    await office.until(lambda me: bool(me.batches) and me.batches[-1].last_seq == 2)
+    await g1.until(lambda me: me.uplink.stuck_seq == 3)
+    await g1.write(4)
+    await office.until_beats(4)
+    assert g1.uplink.connected
+    assert firsts(office) == [1]
+    said = [r for r in caplog.records if r.name == "edge.uplink" and r.levelname == "ERROR"]
+    assert len(said) == 1, "it is said once"
 
 
 async def test_a_broken_journal_ends_the_service(g1: Gateway) -> None:
