@@ -32,7 +32,9 @@ class Till:
     async def form(self, path: str, action: str) -> dict[str, str]:
         """The fields of the form that goes to `action`, as they were drawn on a page."""
         text = await self.read(path)
-        form = re.search(rf'<form[^>]*method="post" action="{re.escape(action)}".*?</form>', text, re.DOTALL)
+        form = re.search(
+            rf'<form[^>]*method="post" action="{re.escape(action)}".*?</form>', text, re.DOTALL
+        )
         assert form is not None, text
         found = {}
         for tag in re.findall(r"<input[^>]*>", form[0]):

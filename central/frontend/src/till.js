@@ -83,7 +83,7 @@ function startForm() {
     if (event.target.name === "method") preview();
   });
   form.addEventListener("submit", (event) => {
-    const missing = form.querySelector(":invalid, [data-needed]:placeholder-shown");
+    const missing = form.querySelector("[data-needed]:placeholder-shown");
     if (form.dataset.sent || missing) {
       event.preventDefault();
       if (missing) missing.focus();
