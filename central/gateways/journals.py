@@ -5,11 +5,11 @@ one before has been silent for a minute, or where a card went back in time (`rol
 else is a twin: two devices say that they are the same gateway, and the newcomer is set aside.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 
 from central.gateways.tables import gateways, journals
 from domain.wire.fields import CHAIN_START
@@ -72,6 +72,13 @@ def find(connection: Connection, journal_id: str) -> Journal | None:
     return None if row is None else _journal(row)
 
 
+def found(connection: Connection, journal_ids: Collection[str]) -> dict[str, Journal]:
+    """Those of these journals that are known, by id."""
+    wanted = select(journals).where(journals.c.journal_id.in_(sorted(set(journal_ids))))
+    rows = connection.execute(wanted).mappings()
+    return {row["journal_id"]: _journal(row) for row in rows}
+
+
 def open_journal(connection: Connection, gateway_id: str) -> Journal | None:
     """The journal in which the gateway is heard, or None."""
     row = (
@@ -99,7 +106,7 @@ def begin(connection: Connection, newcomer: Newcomer, *, now_ms: int, heard_ms: 
     """Take a new journal and close the one before, or set it aside as a twin.
 
     `heard_ms` is when the one before was last heard as far as this process knows, for pulses that
-    are not in the books yet. The caller holds the gateway's row.
+    are not in the books yet; where nothing could be heard, since when it can be. The caller holds the gateway's row.
     """
     before = open_journal(connection, newcomer.gateway_id)
     if before is not None and not _may_follow(before, newcomer, now_ms, heard_ms):
@@ -115,18 +122,21 @@ def begin(connection: Connection, newcomer: Newcomer, *, now_ms: int, heard_ms: 
     return Opening.taken
 
 
-def advance(connection: Connection, journal: Journal, *, now_ms: int) -> None:
-    """Write how far a journal is in the books."""
-    connection.execute(
-        update(journals)
-        .where(journals.c.journal_id == journal.journal_id)
-        .values(
-            held_seq=journal.held_seq,
-            chain=journal.chain,
-            head_seq=max(journal.head_seq, journal.held_seq),
-            last_seen_ms=max(journal.last_seen_ms, now_ms),
-        )
-    )
+def advance(connection: Connection, moved: Iterable[tuple[Journal, int]]) -> None:
+    """Write how far each of these journals is in the books, and when it was heard."""
+    values = [
+        {
+            "id": journal.journal_id,
+            "held_seq": journal.held_seq,
+            "chain": journal.chain,
+            "head_seq": max(journal.head_seq, journal.held_seq),
+            "last_seen_ms": max(journal.last_seen_ms, heard_ms),
+        }
+        for journal, heard_ms in moved
+    ]
+    if values:
+        statement = update(journals).where(journals.c.journal_id == bindparam("id"))
+        connection.execute(statement, values)
 
 
 def note_pulses(connection: Connection, heard: Mapping[str, tuple[str, int, int]]) -> None:

@@ -116,13 +116,16 @@ def ingest_all(
     facts = [[read(raw, arrived.batch.v) for raw in arrived.batch.facts] for arrived in group]
     now_ms = max((arrived.received_ms for arrived in group), default=0)
     load(draft, prices, (fact for batch in facts for fact in batch), now_ms=now_ms)
-    session = _Session(draft, new_id, outbox.books_epoch(connection), dict(heard_ms or {}))
+    session = _Session(
+        draft,
+        new_id,
+        outbox.books_epoch(connection),
+        journals.found(connection, {arrived.batch.journal_id for arrived in group}),
+        dict(heard_ms or {}),
+    )
     taken = [session.take(arrived, batch) for arrived, batch in zip(group, facts, strict=True)]
     draft.write()
-    for journal_id in sorted(session.moved):
-        journals.advance(
-            connection, session.journals[journal_id], now_ms=session.heard_ms[journal_id]
-        )
+    journals.advance(connection, session.moved())
     return taken
 
 
@@ -134,15 +137,19 @@ class _Session:
         draft: Draft,
         new_id: Callable[[], str],
         books_epoch: int,
+        known: dict[str, Journal],
         heard_ms: dict[str, int],
     ) -> None:
         self._draft, self._new_id, self._books_epoch = draft, new_id, books_epoch
-        self.heard_ms = heard_ms
-        self.journals: dict[str, Journal] = {}
-        self.moved: set[str] = set()
+        self._journals, self._heard_ms = known, heard_ms
+        self._moved: set[str] = set()
+
+    def moved(self) -> list[tuple[Journal, int]]:
+        """The journals that go further now, and when each was heard."""
+        return [(self._journals[key], self._heard_ms[key]) for key in sorted(self._moved)]
 
     def take(self, arrived: Arrived, facts: Sequence[Fact | Unreadable]) -> Ingested:
-        batch, journal = arrived.batch, self._journal(arrived.batch.journal_id)
+        batch, journal = arrived.batch, self._journals.get(arrived.batch.journal_id)
         if journal is not None and journal.gateway_id != arrived.gateway_id:
             return self._answer(arrived, None, Outcome.foreign_journal)
         if journal is not None and journal.state != "twin":
@@ -159,15 +166,11 @@ class _Session:
             return self._answer(arrived, None, Outcome.twin, set_aside=1)
         return replace(self._go_on(arrived, begun, facts), opened=True)
 
-    def _journal(self, journal_id: str) -> Journal | None:
-        known = self.journals.get(journal_id)
-        return known or journals.find(self._draft.connection, journal_id)
-
     def _begin(self, arrived: Arrived, opening: JournalOpened) -> Journal | None:
         """Take the new journal, or keep its opening aside: it is heard when the other is silent."""
         connection, batch = self._draft.connection, arrived.batch
         before = journals.open_journal(connection, arrived.gateway_id)
-        heard_ms = 0 if before is None else self.heard_ms.get(before.journal_id, 0)
+        heard_ms = 0 if before is None else self._heard_ms.get(before.journal_id, 0)
         newcomer = Newcomer(
             journal_id=batch.journal_id,
             gateway_id=arrived.gateway_id,
@@ -177,6 +180,7 @@ class _Session:
         )
         now_ms = arrived.received_ms
         became = journals.begin(connection, newcomer, now_ms=now_ms, heard_ms=heard_ms)
+        self._journals |= journals.found(connection, [batch.journal_id])
         if became is Opening.twin:
             self._context(arrived, is_open=False).keep_aside(
                 self._draft, seq=1, kind=opening.kind, reason="twin", text=batch.facts[0].text
@@ -188,12 +192,10 @@ class _Session:
                 "另一台设备以本管理机的身份通信 / another device speaks",
             )
             return None
-        if before is not None and before.journal_id in self.journals:
-            self.journals[before.journal_id] = replace(
-                self.journals[before.journal_id], state="closed"
-            )
+        if before is not None and (known := self._journals.get(before.journal_id)) is not None:
+            self._journals[before.journal_id] = replace(known, state="closed")
         _welcome(connection, arrived, opening, before)
-        return journals.find(connection, batch.journal_id)
+        return self._journals[batch.journal_id]
 
     def _go_on(
         self, arrived: Arrived, journal: Journal, facts: Sequence[Fact | Unreadable]
@@ -214,9 +216,9 @@ class _Session:
         for raw, fact in zip(batch.facts[known:], facts[known:], strict=True):
             self._take_fact(context, batch.v, raw, fact)
         journal = replace(journal, held_seq=batch.last_seq, chain=batch.chain_after)
-        self.journals[journal.journal_id] = journal
-        self.moved.add(journal.journal_id)
-        self.heard_ms[journal.journal_id] = arrived.received_ms
+        self._journals[journal.journal_id] = journal
+        self._moved.add(journal.journal_id)
+        self._heard_ms[journal.journal_id] = arrived.received_ms
         return self._answer(
             arrived,
             journal,
