@@ -81,6 +81,9 @@ class Conversation:
     async def connected(self) -> None:
         """A broker is there, and knows nothing: say every watermark and all that is outstanding."""
         self.sending.clear()
+        # Whom we could not hear was not silent: its journal is not another device's to take over.
+        heard = dict.fromkeys(await self._database.read(field.held), self._now_ms())
+        self._heard_ms = {**self._heard_ms, **heard}
         self._connected = True
         await self._say_all_marks(self._secrets)
         self._say_again(self._secrets)

@@ -21,7 +21,7 @@ from tests.broker import CELL, INTRUDER, Account, Broker, centre
 from tests.central import campus
 from tests.central.campus import NOW_MS, TECHNICIAN
 from tests.central.office import Centre, add_gateways, linked
-from tests.central.scripted import MASTER, WITHIN_S, ScriptedGateway, connected, shown
+from tests.central.scripted import MASTER, WITHIN_S, Journal, ScriptedGateway, connected, shown
 
 
 @pytest.fixture
@@ -289,6 +289,32 @@ async def test_a_broker_that_was_killed_forgets_and_is_told_again(
     async with again.at(site.broker):  # and they are retained for whoever comes later
         await again.until(lambda me: bool(me.watermarks) and bool(_credit(me, purse_id)))
     assert site.link.faults == {}
+
+
+@pytest.mark.clause("journal-1")
+async def test_nobody_was_silent_while_nobody_could_be_heard(
+    site: Centre, g1: ScriptedGateway
+) -> None:
+    await g1.send_facts()
+    await g1.until_held(1)
+    site.broker.kill()
+    await site.until(lambda: not site.link.connected)
+    site.clock.ms += 600_000
+    await site.broker.start()
+    await site.until(lambda: site.link.connected)
+    other = ScriptedGateway("g1", at_ms=NOW_MS)
+    other.journal = Journal("journal-other", NOW_MS)
+    other.journal.open()
+    async with other.at(site.broker):
+        await other.send_facts()
+        await site.until_refused("g1", "twin")
+        site.clock.ms += 59_999
+        await other.send_facts()
+        await site.until_refused("g1", "twin", 2)
+        site.clock.ms += 1
+        await other.send_facts()
+        await other.until(lambda me: any(m.journal_id == "journal-other" for m in me.watermarks))
+    assert await site.facts("journal-other") == [1]
 
 
 async def test_facts_that_were_queued_are_booked_while_the_broker_is_away(
