@@ -152,6 +152,7 @@ async def _everything(centre: Centre) -> dict[str, list[tuple[Any, ...]]]:
     }
 
 
+@pytest.mark.clause("facts-11")
 async def test_a_batch_heard_again_changes_nothing(centre: Centre) -> None:
     voice = _day(centre)
     await centre.hears(voice.arrives())
@@ -163,6 +164,7 @@ async def test_a_batch_heard_again_changes_nothing(centre: Centre) -> None:
     assert await _everything(centre) == before
 
 
+@pytest.mark.clause("facts-11")
 async def test_a_gap_is_waited_for_and_an_overlap_is_taken_once(centre: Centre) -> None:
     voice = _day(centre)
     unknown = await centre.hears(voice.arrives(2, 4))
@@ -207,7 +209,7 @@ async def test_another_chain_is_refused_whole_and_shown(centre: Centre) -> None:
     assert [alarm.code for alarm in standing] == ["other_chain"]
 
 
-@pytest.mark.clause("facts-5")
+@pytest.mark.clause("facts-5", "facts-12")
 async def test_what_cannot_be_read_is_kept_and_the_rest_goes_on(either_centre: Centre) -> None:
     centre, voice = either_centre, Voice()
     voice.opens()
@@ -226,6 +228,7 @@ async def test_what_cannot_be_read_is_kept_and_the_rest_goes_on(either_centre: C
     assert len(await centre.rows(tables.readings, "ts_ms")) == 1
 
 
+@pytest.mark.clause("facts-12")
 async def test_it_is_read_again_after_an_upgrade(
     centre: Centre, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,7 +261,7 @@ MISFITS = [
 ]
 
 
-@pytest.mark.clause("facts-7")
+@pytest.mark.clause("facts-7", "facts-12")
 @pytest.mark.parametrize(("changed", "reason"), MISFITS)
 async def test_a_row_that_does_not_join_is_set_aside_alone(
     centre: Centre, changed: dict[str, Any], reason: str
@@ -479,7 +482,7 @@ async def test_alarms_begin_and_end(centre: Centre) -> None:
     await centre.hears(voice.arrives(), other.arrives())
     standing = await centre.database.read(alarms.standing, subject_id=centre.point)
     assert [(item.code, item.detail) for item in standing] == [("lost_meter", "表 1")]
-    seen: dict[str, Any] = {"actor": TECHNICIAN, "now_ms": NOW_MS}
+    seen: dict[str, Any] = {"actor": TECHNICIAN, "now_ms": NOW_MS, "gateway_id": "g1"}
     assert await centre.database.write(alarms.acknowledge, **seen, alarm_id="a-1") is None
     missing = await centre.database.write(alarms.acknowledge, **seen, alarm_id="a-2")
     assert missing is Refusal.not_found
@@ -488,9 +491,30 @@ async def test_alarms_begin_and_end(centre: Centre) -> None:
     assert await centre.database.read(alarms.standing) == []
 
 
+async def test_no_gateway_takes_the_name_of_anothers_alarm_or_of_the_offices(
+    either_centre: Centre,
+) -> None:
+    centre, voice, other, thief = (
+        either_centre, Voice(), Voice(OTHER_JOURNAL, gateway_id="g2"), Voice("thief"),
+    )  # fmt: skip
+    more = {"subject_id": "x", "severity": "warning", "detail": ""}
+    for each, taken in ((voice, ("a-1", "twin-thief")), (other, ("a-1", "centre:twin-thief"))):
+        each.opens()
+        for alarm_id in taken:
+            each.say("alarm_raised", alarm_id=alarm_id, code="lost_meter", **more)
+    thief.opens()
+    await centre.hears(voice.arrives(), other.arrives(), thief.arrives())
+    standing = await centre.database.read(alarms.standing)
+    assert sorted((item.gateway_id, item.code) for item in standing) == [
+        ("g1", "lost_meter"), ("g1", "lost_meter"), ("g1", "twin"), ("g2", "lost_meter"),
+    ]  # fmt: skip
+    assert await centre.set_aside() == [(1, -1, "twin"), (3, -1, "bad_fact")]
+
+
 # --- prices, clocks, openings ------------------------------------------------------------------
 
 
+@pytest.mark.clause("facts-13")
 async def test_what_the_centre_prices_differently_is_booked_and_listed(centre: Centre) -> None:
     voice = Voice()
     voice.opens()

@@ -95,7 +95,7 @@ async def _fresh(folder: Path) -> Database:
     return database
 
 
-@pytest.mark.clause("facts-7")
+@pytest.mark.clause("facts-7", "facts-11")
 def test_whatever_the_broker_does_the_books_end_the_same(tmp_path: Path) -> None:
     with asyncio.Runner() as runner:
         database = runner.run(_fresh(tmp_path))

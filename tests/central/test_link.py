@@ -14,6 +14,7 @@ from central.database import Database
 from central.gateways import service as gateways
 from central.gateways.service import NOBODY
 from central.metering import service as metering
+from central.metering.tables import readings
 from central.rooms.tables import points
 from domain.wire.envelope import ENVELOPE_MAX, Sealer, gateway_secret
 from domain.wire.topics import Kind, Topics
@@ -48,7 +49,7 @@ async def g1(site: Centre) -> AsyncIterator[ScriptedGateway]:
         yield gateway
 
 
-@pytest.mark.clause("watermark-1", "facts-3")
+@pytest.mark.clause("watermark-1", "facts-3", "watermark-5")
 async def test_facts_are_booked_and_the_gateway_is_told_how_far(
     site: Centre, g1: ScriptedGateway
 ) -> None:
@@ -61,6 +62,7 @@ async def test_facts_are_booked_and_the_gateway_is_told_how_far(
     assert await site.facts(g1.journal.journal_id) == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.clause("facts-11")
 async def test_repeated_and_reordered_batches_are_booked_once_and_in_order(
     site: Centre, g1: ScriptedGateway
 ) -> None:
@@ -74,6 +76,7 @@ async def test_repeated_and_reordered_batches_are_booked_once_and_in_order(
     assert held == sorted(held)
 
 
+@pytest.mark.clause("facts-11")
 async def test_a_gap_is_answered_with_where_to_go_on_from(
     site: Centre, g1: ScriptedGateway
 ) -> None:
@@ -199,6 +202,7 @@ async def test_a_revoked_gateway_is_heard_no_more(site: Centre, g1: ScriptedGate
     assert await site.facts(g1.journal.journal_id) == [1]
 
 
+@pytest.mark.clause("live-3")
 async def test_picture_and_pulse_reach_the_board(site: Centre, g1: ScriptedGateway) -> None:
     await site.database.write(lambda c: campus.build(c, campus.ids()))
     point_id = await site.database.read(_first_point)
@@ -215,8 +219,11 @@ async def test_picture_and_pulse_reach_the_board(site: Centre, g1: ScriptedGatew
         "backlog_facts": 7,
     }
     assert site.board.point("of-another-house") is None
+    assert await site.facts(g1.journal.journal_id) == [1]
+    assert await site.database.read(lambda c: c.scalar(select(func.count(readings.c.seq)))) == 0
 
 
+@pytest.mark.clause("intents-9")
 async def test_a_sale_is_sent_at_once_and_until_it_is_held(
     site: Centre, g1: ScriptedGateway
 ) -> None:
@@ -247,7 +254,7 @@ async def test_a_sale_is_sent_at_once_and_until_it_is_held(
     assert len(g1.intents) == said
 
 
-@pytest.mark.clause("intents-3")
+@pytest.mark.clause("intents-3", "intents-9")
 async def test_a_gateway_that_holds_something_else_is_told_everything_after_30_s(
     site: Centre, g1: ScriptedGateway
 ) -> None:
@@ -267,7 +274,7 @@ async def test_a_gateway_that_holds_something_else_is_told_everything_after_30_s
     assert await site.database.read(outbox.outstanding, "g1") == []
 
 
-@pytest.mark.clause("watermark-1")
+@pytest.mark.clause("watermark-1", "watermark-5", "intents-9", "topics-6")
 async def test_a_broker_that_was_killed_forgets_and_is_told_again(
     site: Centre, g1: ScriptedGateway
 ) -> None:
@@ -317,6 +324,25 @@ async def test_nobody_was_silent_while_nobody_could_be_heard(
     assert await site.facts("journal-other") == [1]
 
 
+@pytest.mark.clause("topics-6")
+async def test_watermarks_and_intents_are_said_at_qos_1_and_retained(
+    site: Centre, g1: ScriptedGateway
+) -> None:
+    await g1.send_facts()
+    await g1.until_held(1)
+    purse_id = await site.database.write(_open_room)
+    await g1.until(lambda me: _credit(me, purse_id) == [5_000])
+    wanted = {G1.watermark(g1.journal.journal_id), G1.intent("credit", purse_id)}
+    async with connected(site.broker, INTRUDER) as late:
+        await late.subscribe(G1.down_filter, qos=1)
+        async with asyncio.timeout(WITHIN_S):
+            async for message in late.messages:
+                assert (message.qos, message.retain) == (1, True), message.topic
+                wanted.discard(message.topic.value)
+                if not wanted:
+                    break
+
+
 async def test_facts_that_were_queued_are_booked_while_the_broker_is_away(
     site: Centre, g1: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -363,6 +389,7 @@ async def test_a_gateway_that_does_not_know_the_time_is_told_it_though_nothing_m
         assert [m.centre_at_ms for m in g1.watermarks] == [site.clock.ms] * answered
 
 
+@pytest.mark.clause("watermark-5")
 async def test_a_new_centre_tells_every_gateway_how_far_it_holds(
     database: Database, broker: Broker
 ) -> None:

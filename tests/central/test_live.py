@@ -56,6 +56,7 @@ def of(board: LiveBoard, point_id: str) -> LiveState:
     return state
 
 
+@pytest.mark.clause("live-3")
 def test_the_newest_picture_of_a_gateway_wins() -> None:
     board = LiveBoard()
     assert board.take("g1", picture(shown("a", NOW, power_w=1), cycle=5), NOW)
@@ -96,6 +97,7 @@ def test_a_new_journal_begins_its_boots_again() -> None:
     assert board.take("g1", picture(shown("a", NOW, power_w=2), boot=1), NOW)
 
 
+@pytest.mark.clause("pulse-3")
 def test_an_old_pulse_has_no_effect() -> None:
     board = LiveBoard()
     board.pulse("g1", beat(boot=2, head_seq=50), NOW)
@@ -107,6 +109,7 @@ def test_an_old_pulse_has_no_effect() -> None:
     assert gateway.online(NOW + 60_000)
 
 
+@pytest.mark.clause("pulse-3")
 def test_the_will_is_only_a_hint() -> None:
     board = LiveBoard()
     board.gone("g1")

@@ -49,6 +49,7 @@ async def test_a_version_rises_where_something_changed(either: Database) -> None
     assert await either.write(_put, POLICY, "policy", "other") == 1
 
 
+@pytest.mark.clause("credit-10")
 async def test_a_credit_intent_rises_always_and_satisfies_the_books(database: Database) -> None:
     body = CreditBody(count=1, granted_fen=5_000)
 
@@ -60,6 +61,7 @@ async def test_a_credit_intent_rises_always_and_satisfies_the_books(database: Da
     assert [await database.write(grants) for _ in range(3)] == [1, 2, 3]
 
 
+@pytest.mark.clause("credit-10")
 async def test_two_at_once_get_two_versions(either: Database) -> None:
     body = CreditBody(count=0, granted_fen=0)
     versions = await asyncio.gather(*(either.write(_put, body, "credit", "p1") for _ in range(8)))
@@ -129,12 +131,14 @@ def _said(publisher: Publisher, rows: list[Stored], *times_s: float) -> list[flo
     return [s for s in times_s if publisher.due(rows, now_ms=round(s * 1_000))]
 
 
+@pytest.mark.clause("intents-9")
 def test_an_intent_is_said_again_from_5_s_doubling_to_5_min() -> None:
     every_second = range(2_000)
     said = _said(Publisher(), [_stored("a")], *every_second)
     assert said == [0, 5, 15, 35, 75, 155, 315, 615, 915, 1_215, 1_515, 1_815]
 
 
+@pytest.mark.clause("intents-9")
 def test_a_new_version_and_a_reconnect_are_said_at_once() -> None:
     publisher = Publisher()
     assert _said(publisher, [_stored("a")], 0, 1, 5, 14) == [0, 5]
@@ -147,6 +151,7 @@ def test_a_new_version_and_a_reconnect_are_said_at_once() -> None:
     assert len(publisher.due(both, now_ms=20_300)) == 2
 
 
+@pytest.mark.clause("intents-9")
 def test_everything_is_said_where_a_digest_differs_for_30_s() -> None:
     publisher, right = Publisher(), frozenset({"right"})
 

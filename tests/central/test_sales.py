@@ -46,6 +46,7 @@ def rows_of_everything(connection: Connection) -> dict[str, int | None]:
     return {t.name: connection.scalar(select(func.count()).select_from(t)) for t in kept}
 
 
+@pytest.mark.clause("credit-11")
 async def test_a_sale_leaves_every_trace(either: Database) -> None:
     purse_id = await either.write(stand)
     receipt = await either.write(sell, purse_id, 12_345, memo="第二次")
@@ -108,6 +109,7 @@ async def test_up_to_the_cap_and_not_a_fen_more(database: Database) -> None:
     assert isinstance(sold, sales.Receipt)
 
 
+@pytest.mark.clause("credit-11")
 async def test_the_same_request_sells_once(either: Database) -> None:
     purse_id = await either.write(stand)
     first = await either.write(sell, purse_id, 700)
@@ -129,6 +131,7 @@ async def test_a_double_click_sells_once(either: Database) -> None:
     assert (body.count, body.granted_fen) == (2, 5_700)
 
 
+@pytest.mark.clause("credit-10")
 async def test_two_tills_take_turns(either: Database) -> None:
     purse_id = await either.write(stand)
     fens = [100 + n for n in range(20)]
@@ -152,6 +155,7 @@ async def test_parallel_sales_cannot_pass_the_cap_together(either: Database) -> 
     assert {a for a in answers if isinstance(a, Refusal)} == {Refusal.above_hoarding_cap}
 
 
+@pytest.mark.clause("credit-11")
 @pytest.mark.parametrize(
     ("module", "name", "words"),
     [
@@ -172,6 +176,7 @@ async def test_a_forgotten_trace_undoes_the_sale(
     await either.read(check_books)
 
 
+@pytest.mark.clause("credit-11")
 async def test_a_failure_gives_its_receipt_number_back(
     either: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

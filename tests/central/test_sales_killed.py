@@ -4,6 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 
+import pytest
 from sqlalchemy import Connection, select
 
 from central.database import Database
@@ -34,6 +35,7 @@ def booked(connection: Connection) -> dict[str, tuple[str, int]]:
     return {row.request_id: (row.receipt_no, row.fen) for row in rows}
 
 
+@pytest.mark.clause("credit-11")
 async def test_killed_tills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'central.db'}"
     database = await Database.open(url)

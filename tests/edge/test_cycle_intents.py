@@ -251,6 +251,7 @@ def test_a_reversal_below_zero_darkens_the_room_by_the_rules() -> None:
     book.expect("supply_decided", to="tripped")
 
 
+@pytest.mark.clause("intents-7")
 def test_answers_and_purse_are_kept_in_one_commit() -> None:
     book = Playbook()
     book.open_room(fen=5_000)
@@ -260,6 +261,16 @@ def test_answers_and_purse_are_kept_in_one_commit() -> None:
     assert {f.kind for f in commits[0].facts} >= {"credit_taken", "reservation_answered"}
     assert commits[0].purses[0].answered == {"r1": True}
     assert commits[0].taken[0].version == 2
+
+
+@pytest.mark.clause("intents-7")
+def test_an_order_is_kept_in_the_commit_that_says_so() -> None:
+    book = Playbook()
+    book.open_room()
+    version = book.supply("p1", mode="force_off")
+    (commit,) = [e.commit for e in book.effects if isinstance(e, Persist)]
+    assert {f.kind for f in commit.facts} >= {"intent_taken", "supply_decided"}
+    assert [(s.point_id, s.version) for s in commit.supply] == [("p1", version)]
 
 
 def test_credit_may_come_before_the_installation() -> None:
@@ -336,6 +347,7 @@ def test_a_room_of_a_closed_purse_begins_anew_with_the_next() -> None:
 # --- time and words ------------------------------------------------------------------------------
 
 
+@pytest.mark.clause("intents-6")
 @pytest.mark.parametrize(
     ("trust", "late_ms", "reason"),
     [
@@ -432,6 +444,7 @@ def test_another_gateways_installation_is_refused() -> None:
     book.expect("intent_taken", outcome="refused", reason="other_gateway")
 
 
+@pytest.mark.clause("intents-7")
 def test_the_file_is_written_before_the_intent_is_said_to_be_held() -> None:
     book = Playbook()
     book.install(place(1), place(2))
@@ -477,6 +490,7 @@ def test_a_start_knows_what_is_installed_without_a_word_from_the_centre() -> Non
     assert book.memory().state is State.on
 
 
+@pytest.mark.clause("intents-7")
 def test_what_the_file_lost_is_taken_again_though_it_was_held_before() -> None:
     book = Playbook()
     book.open_room()
@@ -488,6 +502,7 @@ def test_what_the_file_lost_is_taken_again_though_it_was_held_before() -> None:
     assert "dorm" in book.picture.policies
 
 
+@pytest.mark.clause("intents-7")
 def test_killed_after_the_file_and_before_the_commit_the_intent_is_taken_again() -> None:
     book = Playbook()
     book.open_room()
@@ -500,7 +515,7 @@ def test_killed_after_the_file_and_before_the_commit_the_intent_is_taken_again()
     book.expect("intent_taken", intent_kind="installation", outcome="held")
 
 
-@pytest.mark.clause("intents-5")
+@pytest.mark.clause("intents-5", "intents-8")
 def test_a_price_changes_from_its_start_on_and_the_past_stays() -> None:
     book = Playbook()
     book.open_room(fen=50_000)
@@ -558,6 +573,7 @@ def test_a_watermark_is_passed_to_the_journal() -> None:
     assert HeedWatermark(mark) in book.turn(WatermarkArrived(mark))
 
 
+@pytest.mark.clause("watermark-4")
 def test_a_new_series_begins_with_the_word_where_it_comes_from() -> None:
     book = Playbook()
     book.open_room()

@@ -26,6 +26,7 @@ def run_out(book: Playbook) -> None:
     book.reads.clear()
 
 
+@pytest.mark.clause("facts-10", "supply-1")
 def test_a_room_warns_twice_trips_after_two_polls_and_is_lit_again_by_a_sale() -> None:
     book = Playbook()
     book.open_room("p1", fen=5_000)
@@ -82,6 +83,7 @@ def test_a_room_warns_twice_trips_after_two_polls_and_is_lit_again_by_a_sale() -
     book.expect("relay_result", seen="closed", decided_seq=lit["seq"])
 
 
+@pytest.mark.clause("supply-1")
 def test_the_balance_that_decides_is_the_balance_that_is_booked() -> None:
     book = Playbook()
     book.open_room("p1", fen=5_000)
@@ -91,6 +93,7 @@ def test_the_balance_that_decides_is_the_balance_that_is_booked() -> None:
     assert decided["available_ticks"] == booked == 5_000 * 100_000 - 801 * 500_000
 
 
+@pytest.mark.clause("supply-2")
 def test_a_restart_moves_no_relay_and_a_sale_after_it_does() -> None:
     book = Playbook()
     book.open_room()
@@ -106,6 +109,7 @@ def test_a_restart_moves_no_relay_and_a_sale_after_it_does() -> None:
     book.expect_switch("p1", CLOSED)
 
 
+@pytest.mark.clause("facts-9", "supply-2")
 def test_killed_between_the_commit_and_the_relay_the_reading_makes_it_good() -> None:
     book = Playbook()
     book.open_room()
@@ -120,6 +124,7 @@ def test_killed_between_the_commit_and_the_relay_the_reading_makes_it_good() -> 
     book.expect_no("supply_decided")
 
 
+@pytest.mark.clause("facts-9")
 def test_killed_before_the_commit_the_room_is_decided_anew() -> None:
     book = Playbook()
     book.open_room()
@@ -149,6 +154,7 @@ def test_a_meter_that_comes_back_from_a_power_cut_is_set_again() -> None:
     book.expect_no("supply_decided")
 
 
+@pytest.mark.clause("supply-1")
 def test_a_stuck_relay_is_an_alarm_and_is_tried_again_more_and_more_rarely() -> None:
     book = Playbook()
     book.open_room()

@@ -128,6 +128,7 @@ async def test_everything_committed_is_there_after_a_restart(tmp_path: Path) -> 
         assert (await journal.facts_after(0)).texts == (fact(1).text, fact(2).text)
 
 
+@pytest.mark.clause("facts-1")
 async def test_facts_leave_in_order_within_both_limits(tmp_path: Path) -> None:
     async with opened(tmp_path / "journal.db", ids()) as (journal, _):
         await journal.commit(facts(1, 250))
@@ -151,6 +152,7 @@ async def test_facts_that_do_not_join_are_our_own_error(tmp_path: Path) -> None:
             await journal.commit(facts(5, 5))
 
 
+@pytest.mark.clause("facts-9")
 async def test_a_commit_is_all_or_nothing(tmp_path: Path) -> None:
     async with opened(tmp_path / "journal.db", ids()) as (journal, _):
         await journal.commit(facts(1, 1))
@@ -163,6 +165,7 @@ async def test_a_commit_is_all_or_nothing(tmp_path: Path) -> None:
         assert (known.series.head_seq, known.points) == (1, ())
 
 
+@pytest.mark.clause("watermark-2", "watermark-3")
 async def test_the_watermark_moves_forward_and_prunes_what_is_safe(tmp_path: Path) -> None:
     async with opened(tmp_path / "journal.db", ids()) as (journal, _):
         await journal.commit(facts(1, 10))
@@ -183,6 +186,7 @@ async def test_the_watermark_moves_forward_and_prunes_what_is_safe(tmp_path: Pat
         assert (await journal.facts_after(10)).chain_before == link_after(10)
 
 
+@pytest.mark.clause("watermark-3")
 async def test_restored_books_ask_again_under_a_higher_epoch(tmp_path: Path) -> None:
     async with opened(tmp_path / "journal.db", ids()) as (journal, _):
         await journal.commit(facts(1, 10))
@@ -193,6 +197,7 @@ async def test_restored_books_ask_again_under_a_higher_epoch(tmp_path: Path) -> 
         assert await journal.watermark(mark(journal, 9, link_after(9), epoch=0)) == "ignored"
 
 
+@pytest.mark.clause("watermark-4")
 @pytest.mark.parametrize("beyond", [True, False], ids=["held beyond the head", "another chain"])
 async def test_a_card_older_than_the_books_begins_a_new_series(
     tmp_path: Path, beyond: bool
@@ -293,6 +298,7 @@ def point_at(seq: int) -> PointMemory:
     return PointMemory("p1", "m1", 0, seq, Mark(seq, STAMP), Mark(seq, STAMP), None, Position(0, 0))
 
 
+@pytest.mark.clause("facts-9")
 def test_no_acknowledged_commit_is_lost_over_fifty_kills(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     last = 0

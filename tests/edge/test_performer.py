@@ -89,12 +89,14 @@ def fact(seq: int) -> Persist:
     return Persist(Commit(facts=(Written(seq, "meter_seen", f'{{"seq":{seq}}}'),)))
 
 
+@pytest.mark.clause("facts-9", "supply-1")
 async def test_a_relay_moves_only_after_its_reason_is_durable(tmp_path: Path) -> None:
     async with house(tmp_path, Playbook()) as it:
         await it.performer.perform((fact(1), SWITCH, ReadSoon("p1", "bus-1")))
         assert it.diary.said == [("wake", 1), ("switch p1 open", 1), ("read p1", 1)]
 
 
+@pytest.mark.clause("facts-9")
 async def test_a_failed_commit_moves_no_relay_and_ends_the_service(tmp_path: Path) -> None:
     async with house(tmp_path, Playbook()) as it:
         broken = Persist(Commit(alarms_cleared=(["no key"],)))  # type: ignore[arg-type]
@@ -103,6 +105,7 @@ async def test_a_failed_commit_moves_no_relay_and_ends_the_service(tmp_path: Pat
         assert it.diary.said == []
 
 
+@pytest.mark.clause("intents-7")
 async def test_a_file_that_cannot_be_written_is_not_said_to_be_held(tmp_path: Path) -> None:
     book = Playbook()
     intent = next(iter(book.stored.values()))
@@ -120,6 +123,7 @@ async def test_notes_reach_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixt
         assert caplog.messages == ["intent_refused kind=text"]
 
 
+@pytest.mark.clause("facts-9", "intents-7")
 async def test_a_gateway_over_real_files_goes_on_after_a_restart(tmp_path: Path) -> None:
     book = Playbook()
     async with house(tmp_path, book) as it:
@@ -143,6 +147,7 @@ async def test_a_gateway_over_real_files_goes_on_after_a_restart(tmp_path: Path)
         assert '"kind":"journal_opened"' in outgoing.texts[0]
 
 
+@pytest.mark.clause("facts-9")
 async def test_what_the_journal_gives_back_is_what_was_committed(tmp_path: Path) -> None:
     """A long story kept both in memory and in SQLite: the same is known from either."""
     book = Playbook(place(1, purse_id="both"), place(2, purse_id="both"), place(3))
@@ -173,6 +178,7 @@ async def test_what_the_journal_gives_back_is_what_was_committed(tmp_path: Path)
     assert known.series.head_seq == expected.series.head_seq > 20
 
 
+@pytest.mark.clause("watermark-4")
 async def test_a_card_older_than_the_books_opens_a_new_series_in_the_next_cycle(
     tmp_path: Path,
 ) -> None:

@@ -32,11 +32,13 @@ def faults(path: Path) -> list[str]:
     return caught.value.faults
 
 
+@pytest.mark.clause("live-2")
 def test_a_good_file(tmp_path: Path) -> None:
     settings = load(write(tmp_path))
     assert settings.gateway_id == "gw-1"
     assert settings.gateway_secrets == {1: b"\xab" * 32}
     assert settings.state_dir == tmp_path / "state"
+    assert settings.live_period_ms == 2_000
     assert "secret" not in repr(settings)
     assert "ab" * 32 not in repr(settings)
 
