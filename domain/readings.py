@@ -7,6 +7,8 @@ incarnation, and anything implausible is suspect with a reason: it is shown, and
 from dataclasses import dataclass
 from enum import StrEnum
 
+SURE_MS = 60_000  # what can be used in it is believed at once, though the time be unknown
+
 
 class Suspicion(StrEnum):
     """Why a reading is not believed."""
@@ -37,11 +39,15 @@ class Last:
 
 @dataclass(frozen=True, slots=True)
 class Believed:
-    """A reading to go on from: the new unwrapped total, what was added, and whether it rolled."""
+    """A reading to go on from: the new unwrapped total, what was added, and whether it rolled.
+
+    Where it is not `sure`, nothing but this one poll says so: it waits for another that `agrees`.
+    """
 
     total_wh: int
     delta_wh: int
     rolled_over: bool
+    sure: bool = True
 
 
 def judge(
@@ -49,9 +55,10 @@ def judge(
 ) -> Believed | Suspicion:
     """Believe a reading or say why not.
 
-    `elapsed_ms` is the time since `last` by a monotonic clock or one trusted at both ends (less
-    than 0 counts as 0); None where unknown (after a restart without a clock): then only direction
-    and range are judged. A first reading (`last` None) starts the total at the register.
+    `elapsed_ms` is the time since `last` by a monotonic clock or one trusted at both ends; None
+    where unknown (after a restart without a clock), and less than 0 is not known either: then only
+    direction and range are judged, and what is more than a minute's energy is not sure. A first
+    reading (`last` None) starts the total at the register, and is never sure.
     0 ≤ ΔE ≤ 1.1·P_max·Δt + 2 steps; a lower register is a rollover only where the energy it would
     mean fits that bound, or, the time being unknown, where the last tenth of the register was
     left for the first. `last` must not age while readings are suspect by a jump: the bound grows
@@ -63,7 +70,9 @@ def judge(
     if not 0 <= register_wh < limits.modulus_wh:
         return Suspicion.out_of_range
     if last is None:
-        return Believed(total_wh=register_wh, delta_wh=0, rolled_over=False)
+        return Believed(total_wh=register_wh, delta_wh=0, rolled_over=False, sure=False)
+    if elapsed_ms is not None and elapsed_ms < 0:  # a clock was wrong at one of the ends
+        elapsed_ms = None
     delta_wh = register_wh - last.register_wh
     rolled_over = delta_wh < 0
     if rolled_over:
@@ -72,13 +81,22 @@ def judge(
             return Suspicion.backwards
     elif elapsed_ms is not None and not _fits(delta_wh, elapsed_ms, limits):
         return Suspicion.too_fast
-    return Believed(last.total_wh + delta_wh, delta_wh, rolled_over)
+    sure = elapsed_ms is not None or _fits(delta_wh, SURE_MS, limits)
+    return Believed(last.total_wh + delta_wh, delta_wh, rolled_over, sure)
+
+
+def agrees(before_wh: int, after_wh: int, *, elapsed_ms: int, limits: Limits) -> bool:
+    """Whether a later register goes on from an earlier one as the circuit can (over its end too).
+
+    `elapsed_ms` ≥ 0 is the time between the two by a monotonic clock.
+    """
+    return _fits((after_wh - before_wh) % limits.modulus_wh, elapsed_ms, limits)
 
 
 def _fits(delta_wh: int, elapsed_ms: int, limits: Limits) -> bool:
     """ΔE ≤ 1.1·P_max·Δt + 2 steps, in whole numbers (an hour is 3 600 000 ms)."""
     spare_wh = delta_wh - 2 * limits.step_wh
-    return spare_wh * 36_000_000 <= 11 * limits.p_max_w * max(elapsed_ms, 0)
+    return spare_wh * 36_000_000 <= 11 * limits.p_max_w * elapsed_ms
 
 
 def _rollover_fits(

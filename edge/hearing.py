@@ -1,7 +1,8 @@
 """Which polls are believed: the right meter, in service, with a register that can be true.
 
-What is not believed is shown with its reason and changes nothing. The first believed reading of a
-meter opens its account here.
+What is not believed is shown with its reason and changes nothing. What only one poll says (a first
+reading, a jump over a time nobody knows) waits for a second that agrees. The first believed reading
+of a meter opens its account here.
 """
 
 from dataclasses import replace
@@ -15,7 +16,7 @@ from edge import metering
 from edge.draft import Draft
 from edge.events import Identified, Polled
 from edge.memory import Mark, PointMemory
-from edge.picture import Point, Reading, same_meter
+from edge.picture import Point, Reading, Sight, same_meter
 
 OWN_PREPAID_ON = "own_prepaid_on"
 
@@ -54,7 +55,13 @@ def hear(draft: Draft, event: Polled) -> None:
     register_wh = event.snapshot.register_wh * point.ratio
     verdict = _judge(draft, point, register_wh, stamp)
     if isinstance(verdict, Suspicion):
+        draft.change(point.point_id, unsure=None)
         _suspect(draft, point, verdict, f"{register_wh} Wh")
+        return
+    if not verdict.sure and not _confirms(point, register_wh, event.mono_ms):
+        if point.unsure is None:
+            draft.read_soon(point.point_id)
+        draft.change(point.point_id, unsure=Sight(register_wh, event.mono_ms))
         return
     reading = Reading(event.snapshot, verdict.total_wh, stamp)
     _believe(draft, point, reading, register_wh)
@@ -114,6 +121,19 @@ def _judge(
     return verdict
 
 
+def _confirms(point: Point, register_wh: int, mono_ms: int) -> bool:
+    """Whether this poll goes on from the one before, that nobody believed by itself."""
+    before = point.unsure
+    if before is None or mono_ms < before.mono_ms:
+        return False
+    return readings.agrees(
+        before.register_wh,
+        register_wh,
+        elapsed_ms=mono_ms - before.mono_ms,
+        limits=point.limits,
+    )
+
+
 def _suspect_from(draft: Draft, point: Point, memory: PointMemory, register_wh: int) -> None:
     """Keep the smallest jump: from there on nothing is believed, however much time has passed."""
     suspect_wh = memory.suspect_wh
@@ -141,6 +161,7 @@ def _believe(draft: Draft, point: Point, reading: Reading, register_wh: int) -> 
     for suspicion in Suspicion:
         draft.clear_alarm(point_id, suspect_code(suspicion))
     seen = Mark(reading.total_wh, reading.stamp)
+    draft.change(point_id, unsure=None)
     if memory is None or not point.is_remembered:
         _begin(draft, point, reading, register_wh)
     else:

@@ -49,6 +49,14 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Sight:
+    """A register that one poll showed and that counts once another poll agrees with it."""
+
+    register_wh: int
+    mono_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
     """A relay command on its way."""
 
@@ -75,6 +83,7 @@ class Point:
     meter_id_read: str | None = None  # None: not identified in this start
     own_prepaid_on: bool | None = None
     reading: Reading | None = None
+    unsure: Sight | None = None  # the newest poll, where it is not believed by itself
     provisional_ticks: int = 0  # the price of what is read and not charged yet
     boundary_ms: int = 0  # next instant after `charged` at which the price may change; 0 unknown
     low_polls: int = 0  # believed polls in a row at or below the limit

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.instants import DAY_MS, HOUR_MS
-from domain.readings import Believed, Last, Limits, Suspicion, judge
+from domain.readings import Believed, Last, Limits, Suspicion, agrees, judge
 from tests.domain.table import name_of, rows
 
 LIMITS = Limits(modulus_wh=1_000_000, step_wh=10, p_max_w=13_200)  # 14 520 Wh an hour at most
@@ -20,16 +20,20 @@ last    | read    | elapsed | meter | outcome
 500000  | 514541  | 1 h     | own   | too_fast
 500000  | 500020  | 0       | own   | total 5500020 +20
 500000  | 500030  | 0       | own   | too_fast
-500000  | 500020  | -5 ms   | own   | total 5500020 +20
-500000  | 500030  | -5 ms   | own   | too_fast
 500000  | 500030  | 1 s     | own   | too_fast
-# time unknown: only direction and range
-500000  | 999990  | unknown | own   | total 5999990 +499990
+# time unknown: only direction and range, and what a minute cannot hold is not sure
+500000  | 500262  | unknown | own   | total 5500262 +262
+500000  | 500263  | unknown | own   | total 5500263 +263 unsure
+500000  | 999990  | unknown | own   | total 5999990 +499990 unsure
+500000  | 500262  | -5 ms   | own   | total 5500262 +262
+500000  | 999990  | -5 ms   | own   | total 5999990 +499990 unsure
+500000  | 499990  | -5 ms   | own   | backwards
 500000  | 499990  | unknown | own   | backwards
 # rollover
 999900  | 100     | 1 h     | own   | total 6000100 +200 rolled
 999900  | 20000   | 1 h     | own   | backwards
-900000  | 100000  | unknown | own   | total 6100000 +200000 rolled
+900000  | 100000  | unknown | own   | total 6100000 +200000 rolled unsure
+999990  | 100     | unknown | own   | total 6000100 +110 rolled
 899990  | 0       | unknown | own   | backwards
 900000  | 100010  | unknown | own   | backwards
 600000  | 500000  | 60 d    | own   | total 6500000 +900000 rolled
@@ -42,7 +46,7 @@ last    | read    | elapsed | meter | outcome
 500000  | 1000000 | 1 h     | own   | out_of_range
 500000  | -10     | 1 h     | own   | out_of_range
 # the first reading of an incarnation opens it
-none    | 501000  | unknown | own   | total 501000 +0
+none    | 501000  | unknown | own   | total 501000 +0 unsure
 none    | 1000000 | unknown | own   | out_of_range
 """)
 
@@ -51,7 +55,25 @@ def shown(judged: Believed | Suspicion) -> str:
     if isinstance(judged, Suspicion):
         return judged.value
     rolled = " rolled" if judged.rolled_over else ""
-    return f"total {judged.total_wh} +{judged.delta_wh}{rolled}"
+    unsure = "" if judged.sure else " unsure"
+    return f"total {judged.total_wh} +{judged.delta_wh}{rolled}{unsure}"
+
+
+@pytest.mark.parametrize(
+    ("before_wh", "after_wh", "elapsed_ms", "outcome"),
+    [
+        (500_000, 500_000, 0, True),
+        (500_000, 500_020, 0, True),
+        (500_000, 500_021, 0, False),
+        (500_000, 499_990, HOUR_MS, False),
+        (500_000, 514_540, HOUR_MS, True),
+        (999_990, 10, 0, True),
+    ],
+)
+def test_two_polls_agree_where_the_circuit_allows_it(
+    before_wh: int, after_wh: int, elapsed_ms: int, *, outcome: bool
+) -> None:
+    assert agrees(before_wh, after_wh, elapsed_ms=elapsed_ms, limits=LIMITS) is outcome
 
 
 @pytest.mark.parametrize("row", READ, ids=name_of)

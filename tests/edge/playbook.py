@@ -272,10 +272,15 @@ class Playbook:
         return Snapshot(**values)
 
     def poll(self, point_id: str, wh: int, **fields: Any) -> tuple[Effect, ...]:
-        """A meter answers its poll; one that was never identified says first who it is."""
+        """A meter answers its poll; one that was never identified says first who it is, and what
+        is not believed by itself is asked for again and said again at once."""
         if self.picture.points[point_id].meter_id_read is None:
             self.identify(point_id)
-        return self.turn(self.polled(point_id, wh, **fields))
+        effects = self.turn(self.polled(point_id, wh, **fields))
+        if self.picture.points[point_id].unsure is not None:
+            self.reads.remove(point_id)
+            effects = self.turn(self.polled(point_id, wh, **fields))
+        return effects
 
     def burn(self, point_id: str, wh: int) -> tuple[Effect, ...]:
         """Use `wh` at 10 kW, and be read after it."""
