@@ -9,13 +9,15 @@ from central.alarms.tables import alarms
 from central.security import Actor
 from domain.refusals import Refusal
 
+_OWN = "centre:"  # an id that travels has no colon: no gateway can name an alarm of the office
+
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
     """One occurrence of an alarm; `cleared_at_ms` None: it stands."""
 
-    alarm_id: str
     gateway_id: str
+    alarm_id: str
     code: str
     subject_id: str
     severity: str
@@ -26,24 +28,19 @@ class Alarm:
     acked_at_ms: int | None = None
 
 
+def own_id(name: str) -> str:
+    """The id of an alarm that the office itself raises."""
+    return _OWN + name
+
+
 def raise_alarm(connection: Connection, alarm: Alarm) -> None:
-    """Keep an alarm; one that is known already is left as it is."""
-    known = select(alarms.c.alarm_id).where(alarms.c.alarm_id == alarm.alarm_id)
+    """Keep an alarm; one that its gateway, or the office of it, has named before stays as it is."""
+    known = select(alarms.c.alarm_id).where(
+        alarms.c.gateway_id == alarm.gateway_id, alarms.c.alarm_id == alarm.alarm_id
+    )
     if connection.scalar(known) is None:
         values = {name: getattr(alarm, name) for name in alarms.columns.keys()}  # noqa: SIM118
         connection.execute(insert(alarms).values(values))
-
-
-def raise_once(connection: Connection, alarm: Alarm) -> None:
-    """Keep an alarm unless the same one (gateway, code, subject) stands already."""
-    standing_one = select(alarms.c.alarm_id).where(
-        alarms.c.gateway_id == alarm.gateway_id,
-        alarms.c.code == alarm.code,
-        alarms.c.subject_id == alarm.subject_id,
-        alarms.c.cleared_at_ms.is_(None),
-    )
-    if connection.execute(standing_one.limit(1)).first() is None:
-        raise_alarm(connection, alarm)
 
 
 def clear_alarm(connection: Connection, alarm_id: str, *, gateway_id: str, at_ms: int) -> None:
@@ -57,18 +54,19 @@ def clear_alarm(connection: Connection, alarm_id: str, *, gateway_id: str, at_ms
 
 
 def acknowledge(
-    connection: Connection, *, actor: Actor, now_ms: int, alarm_id: str
+    connection: Connection, *, actor: Actor, now_ms: int, gateway_id: str, alarm_id: str
 ) -> Refusal | None:
     """Say that a person has seen an alarm; the first one to say so stands."""
-    if connection.scalar(select(alarms.c.alarm_id).where(alarms.c.alarm_id == alarm_id)) is None:
+    named = (alarms.c.gateway_id == gateway_id) & (alarms.c.alarm_id == alarm_id)
+    if connection.scalar(select(alarms.c.alarm_id).where(named)) is None:
         return Refusal.not_found
     seen = connection.execute(
         update(alarms)
-        .where(alarms.c.alarm_id == alarm_id, alarms.c.acked_at_ms.is_(None))
+        .where(named, alarms.c.acked_at_ms.is_(None))
         .values(acked_by=actor.operator_id, acked_at_ms=now_ms)
     )
     if seen.rowcount:
-        obj = f"alarm:{alarm_id}"
+        obj = f"alarm:{gateway_id}/{alarm_id}"
         audit.record(connection, actor, action="acknowledge_alarm", obj=obj, at_ms=now_ms)
     return None
 

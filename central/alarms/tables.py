@@ -1,4 +1,8 @@
-"""What is kept of alarms: each occurrence once, with when it began and ended and who saw it."""
+"""What is kept of alarms: each occurrence once, with when it began and ended and who saw it.
+
+A gateway numbers its own alarms, so an id is its gateway's alone; what the office raises about a
+gateway carries an id that no gateway can send (`service.own_id`).
+"""
 
 from sqlalchemy import BigInteger, Column, Index, Table, Text, text
 
@@ -7,8 +11,8 @@ from central.database import metadata
 alarms = Table(
     "alarms",
     metadata,
+    Column("gateway_id", Text, primary_key=True),
     Column("alarm_id", Text, primary_key=True),
-    Column("gateway_id", Text, nullable=False, index=True),
     Column("code", Text, nullable=False),
     Column("subject_id", Text, nullable=False, index=True),  # point, bus, purse, journal, gateway
     Column("severity", Text, nullable=False),

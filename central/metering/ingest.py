@@ -273,7 +273,7 @@ class _Session:
 def _warn(connection: Connection, arrived: Arrived, code: str, detail: str) -> None:
     journal_id = arrived.batch.journal_id
     alarm = alarms.Alarm(
-        alarm_id=f"{code}-{journal_id}",
+        alarm_id=alarms.own_id(f"{code}-{journal_id}"),
         gateway_id=arrived.gateway_id,
         code=code,
         subject_id=journal_id,
@@ -289,9 +289,9 @@ def _welcome(
 ) -> None:
     """End what was said against this journal and the one before; say that a card went back."""
     at_ms, gateway_id = arrived.received_ms, arrived.gateway_id
-    over = [f"twin-{arrived.batch.journal_id}"]
+    over = [alarms.own_id(f"twin-{arrived.batch.journal_id}")]
     if before is not None:
-        over.append(f"other_chain-{before.journal_id}")
+        over.append(alarms.own_id(f"other_chain-{before.journal_id}"))
     for alarm_id in over:
         alarms.clear_alarm(connection, alarm_id, gateway_id=gateway_id, at_ms=at_ms)
     quarantine.settle_twin(connection, arrived.batch.journal_id, at_ms=at_ms)

@@ -294,8 +294,8 @@ def _states() -> None:
 def _alarms() -> None:
     op.create_table(
         "alarms",
-        sa.Column("alarm_id", sa.Text(), nullable=False),
         sa.Column("gateway_id", sa.Text(), nullable=False),
+        sa.Column("alarm_id", sa.Text(), nullable=False),
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("subject_id", sa.Text(), nullable=False),
         sa.Column("severity", sa.Text(), nullable=False),
@@ -304,9 +304,8 @@ def _alarms() -> None:
         sa.Column("cleared_at_ms", sa.BigInteger()),
         sa.Column("acked_by", sa.Text()),
         sa.Column("acked_at_ms", sa.BigInteger()),
-        sa.PrimaryKeyConstraint("alarm_id", name="pk_alarms"),
+        sa.PrimaryKeyConstraint("gateway_id", "alarm_id", name="pk_alarms"),
     )
-    op.create_index("ix_alarms_gateway_id", "alarms", ["gateway_id"])
     op.create_index(
         "ix_alarms_standing",
         "alarms",
