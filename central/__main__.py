@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _serve(settings: Settings, asked: argparse.Namespace) -> int:
+    app.collect_seldom()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
