@@ -44,7 +44,7 @@ def step(
     for event in events:
         _take(draft, event)
     metering.write_openings(draft)
-    for point_id in _read(draft):
+    for point_id in _served(draft):
         relays.see(draft, picture.points.get(point_id), draft.points[point_id])
     watching.watch(draft)
     watching.close_intervals(draft)
@@ -52,15 +52,20 @@ def step(
     intents.take_waiting(draft)
     closing.settle(draft)
     supplying.decide(draft)
-    for point_id in _read(draft):
+    for point_id in _served(draft):
         relays.check(draft, point_id)
     return draft.finish()
 
 
-def _read(draft: Draft) -> list[str]:
-    """The points read in this cycle that are still the same meters after its intents."""
+def _served(draft: Draft) -> list[str]:
+    """The points polled in this cycle that are still the same meters after its intents, and known:
+    a relay is seen and set right also while the register is doubted."""
     points = draft.points
-    return [p for p in draft.polled if p in points and points[p].reading is not None]
+    return [
+        p
+        for p in draft.served
+        if p in points and points[p].shown is not None and points[p].is_remembered
+    ]
 
 
 def _take(draft: Draft, event: Event) -> None:

@@ -55,6 +55,7 @@ class Draft:
         self.boundary_mono_ms = picture.boundary_mono_ms
         self.old_intents = picture.old_intents
         self.heard: dict[str, None] = {}  # points that answered anything in this cycle
+        self.served: dict[str, None] = {}  # points in service that were polled, believed or not
         self.polled: dict[str, None] = {}  # points with a believed poll in this cycle, in order
         self.touched: dict[str, None] = {}  # points whose supply must be decided again
         self.openings: dict[str, None] = {}  # points that begin at their newest reading

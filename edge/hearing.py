@@ -51,6 +51,8 @@ def hear(draft: Draft, event: Polled) -> None:
         point = draft.change(point.point_id, own_prepaid_on=True)
     if not point.in_service:
         return
+    draft.served[point.point_id] = None
+    point = draft.change(point.point_id, shown=event.snapshot.relay)
     stamp = draft.stamp_at(event.mono_ms)
     register_wh = event.snapshot.register_wh * point.ratio
     verdict = _judge(draft, point, register_wh, stamp)

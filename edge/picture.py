@@ -84,6 +84,7 @@ class Point:
     own_prepaid_on: bool | None = None
     reading: Reading | None = None
     unsure: Sight | None = None  # the newest poll, where it is not believed by itself
+    shown: Relay | None = None  # the relay in its newest poll, believed or not; None: not polled
     provisional_ticks: int = 0  # the price of what is read and not charged yet
     boundary_ms: int = 0  # next instant after `charged` at which the price may change; 0 unknown
     low_polls: int = 0  # believed polls in a row at or below the limit

@@ -22,13 +22,13 @@ def obey(draft: Draft, point_id: str) -> None:
     """Command the relay to what was just decided, unless it stands there already.
 
     A meter that does not answer, or is not in service, is left alone: `check` commands it when it
-    is back.
+    is back. Whether its register is believed does not matter.
     """
     point = draft.points[point_id]
     memory = point.memory
     assert memory is not None
     wanted = supply.wanted(memory.state)
-    if wanted is None or not point.in_service or point.missing or point.reading is None:
+    if wanted is None or not point.in_service or point.missing or point.shown is None:
         return
     on_its_way = None if point.command is None else point.command.wanted
     if on_its_way is wanted or (on_its_way is None and memory.relay is wanted):
@@ -49,20 +49,21 @@ def see(draft: Draft, before: Point | None, point: Point) -> None:
     """Learn where the relay stands from the newest poll; `before` is the point a cycle ago."""
     memory = point.memory
     assert memory is not None
-    seen = _shown(point, None if before is None else before.reading)
+    assert point.shown is not None
+    seen = point.shown
+    if seen is Relay.unknown and point.point_id in draft.polled:
+        seen = _proved(point, None if before is None else before.reading)
     if seen is not Relay.unknown and seen is not memory.relay:
         draft.remember(point.point_id, relay=seen)
 
 
-def _shown(point: Point, before: Reading | None) -> Relay:
-    """The contact as the meter shows it, else what power and energy of two polls prove."""
-    assert point.reading is not None
+def _proved(point: Point, before: Reading | None) -> Relay:
+    """What power and energy of two believed polls prove of a contact that is not shown."""
     assert point.memory is not None
-    now = point.reading.snapshot
-    if now.relay is not Relay.unknown or point.profile.relay.proof == "bit" or before is None:
-        return now.relay
+    if point.reading is None or point.profile.relay.proof == "bit" or before is None:
+        return Relay.unknown
     commanded = supply.wanted(point.memory.state) or Relay.unknown
-    return prove_over_two_polls(before.snapshot, now, commanded=commanded)
+    return prove_over_two_polls(before.snapshot, point.reading.snapshot, commanded=commanded)
 
 
 def check(draft: Draft, point_id: str) -> None:

@@ -1,7 +1,7 @@
 """What one poll alone says, and nobody can check, changes nothing before another agrees."""
 
 from domain.instants import HOUR_MS, MINUTE_MS, Trust
-from domain.supply import State
+from domain.supply import Relay, State
 from tests.edge.playbook import Playbook
 
 PRICE = 500_000  # ticks a Wh of the flat tariff
@@ -64,3 +64,39 @@ def test_a_clock_that_was_ahead_before_a_restart_makes_no_suspicion() -> None:
     assert book.memory().state is State.on
     book.wait(MINUTE_MS).poll("p1", 101_010)
     assert book.memory().seen.total_wh == 101_010
+
+
+# --- the relay of a meter whose register is doubted ----------------------------------------------
+
+
+def test_a_sale_lights_a_dark_room_whose_register_is_doubted() -> None:
+    book = Playbook()
+    book.open_room(fen=500)
+    book.burn("p1", 100)
+    book.wait(300).poll("p1", 100_100)
+    book.relay_moves()
+    book.wait(3_500).poll("p1", 900_000_000)
+    assert "suspect_too_fast" in book.codes()
+    book.restart()
+    book.poll("p1", 900_000_000)
+    book.credit("purse1", 9_000, count=2)
+    book.expect("supply_decided", to="on")
+    book.expect_switch("p1", Relay.closed)
+    book.restart()  # and the command was lost
+    for _ in range(2):
+        book.wait(3_500).poll("p1", 900_000_000)
+    book.expect_switch("p1", Relay.closed)
+
+
+def test_a_tripped_room_does_not_stay_lit_for_a_doubted_register() -> None:
+    book = Playbook()
+    book.open_room(fen=500)
+    book.burn("p1", 100)
+    book.wait(300).poll("p1", 100_100)
+    book.relay_moves()
+    book.relays["p1"] = Relay.closed  # the meter forgot its relay, and its register with it
+    for _ in range(2):
+        book.wait(3_500).poll("p1", 7)
+    assert "suspect_backwards" in book.codes()
+    assert book.memory().state is State.tripped
+    book.expect_switch("p1", Relay.open)
