@@ -40,6 +40,7 @@ class Clock:
     ) -> None:
         self._sources, self._boot = sources, boot
         self._base_ms, self._base_mono_ms = floor_ms, 0
+        self._floor_ms = floor_ms  # it is certainly later than this
         self._set_mono_ms: int | None = None  # when trust was last renewed; None: never
         self._ntp_mono_ms: int | None = None
         self._best = Trust.unknown
@@ -71,8 +72,11 @@ class Clock:
     def heard_centre(self, centre_at_ms: int) -> ClockStepped | None:
         """The centre said what time it is, just now (never from a retained message, which is old).
 
-        Returns the change where there is one worth a fact; small drift is corrected silently.
+        Returns the change where there is one worth a fact; small drift is corrected silently. A
+        time that had passed before this start cannot be now: it has no effect.
         """
+        if centre_at_ms < self._floor_ms:
+            return None
         mono_ms = self._sources.mono_ms()
         if self._ntp_mono_ms is not None and mono_ms - self._ntp_mono_ms <= _NTP_FRESH_MS:
             return None

@@ -172,22 +172,24 @@ class Uplink:
         try:
             if opened.kind is Kind.watermark:
                 mark = decode_watermark(opened.data, parsed.key)
-                self._take_watermark(mark, is_news=not retained and not opened.repeat)
+                if retained or not opened.repeat:  # a retained one may be older than an intent
+                    self._take_watermark(mark, said_now=not retained)
             elif opened.kind is Kind.intent:
                 self._emit(IntentArrived(decode_intent(opened.data, parsed.name, parsed.key)))
         except ValueError as error:
             log.warning("refused %s: %s", topic, error)
             raise self._opener.refuse(Reject.bad_schema) from error
 
-    def _take_watermark(self, mark: Watermark, *, is_news: bool) -> None:
-        if is_news:  # a retained or replayed one tells the time of long ago
-            stepped = self._clock.heard_centre(mark.centre_at_ms)
-            if stepped is not None:
-                self._emit(stepped)
+    def _take_watermark(self, mark: Watermark, *, said_now: bool) -> None:
+        """Heed the centre's word about this journal, unless it said more before."""
         series = self._journal.series
-        if mark.journal_id != series.journal_id:
+        told, held = (mark.books_epoch, mark.held_seq), (series.books_epoch, series.held_seq)
+        if mark.journal_id != series.journal_id or told < held:
             return
-        if (mark.books_epoch, mark.held_seq) == (series.books_epoch, series.held_seq):
+        stepped = self._clock.heard_centre(mark.centre_at_ms) if said_now else None
+        if stepped is not None:
+            self._emit(stepped)
+        if told == held:
             self._mark_repeated = True
             self.wake()
         self._emit(WatermarkArrived(mark))

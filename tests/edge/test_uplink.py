@@ -319,6 +319,27 @@ async def test_only_a_watermark_said_now_sets_the_clock(
     assert 0 <= g1.clock.now().at_ms - T0 - 3 * HOUR_MS < HOUR_MS
 
 
+@pytest.mark.clause("watermark-6")
+async def test_a_watermark_that_is_old_foreign_or_before_the_floor_sets_no_clock(
+    office: Centre, g1: Gateway
+) -> None:
+    await g1.write(3)
+    g1.start()
+    await office.until_beats()
+    await office.say(office.mark(g1.journal, 2, at_ms=T0 - 1), retain=False)  # before the floor
+    await g1.until(lambda me: me.journal.series.held_seq == 2)
+    foreign = office.mark(g1.journal, 3, at_ms=T0 + HOUR_MS).model_copy(update={"journal_id": "jx"})
+    await office.say(foreign, retain=False)
+    await office.say(office.mark(g1.journal, 1, at_ms=T0 + 2 * HOUR_MS), retain=False)  # old
+    await office.say(intent(1))
+    await g1.until(lambda me: any(isinstance(e, IntentArrived) for e in me.arrived))
+    assert g1.clock.now().trust is Trust.unknown
+    assert len(g1.arrived) == 2, "the first watermark and the intent"
+    await office.say(office.mark(g1.journal, 2, at_ms=T0 + HOUR_MS), retain=False)  # said again
+    await g1.until(lambda me: any(isinstance(e, ClockStepped) for e in me.arrived))
+    assert 0 <= g1.clock.now().at_ms - T0 - HOUR_MS < HOUR_MS
+
+
 G2 = Topics(CELL, "g2")
 POLICY = TOPICS.intent("policy", "dorm")
 
