@@ -16,7 +16,8 @@ from edge import metering
 from edge.draft import Draft
 from edge.events import Identified, Polled
 from edge.memory import Mark, PointMemory
-from edge.picture import Point, Reading, Sight, same_meter
+from edge.meters.snapshot import same_meter
+from edge.picture import Point, Reading, Sight
 
 OWN_PREPAID_ON = "own_prepaid_on"
 

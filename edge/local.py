@@ -16,7 +16,8 @@ from edge.clock import Clock
 from edge.effects import ReadSoon
 from edge.journal import Journal
 from edge.live import available_ticks
-from edge.picture import Picture, Point, same_meter
+from edge.meters.snapshot import same_meter
+from edge.picture import Picture, Point
 from edge.uplink import Uplink
 
 REQUEST_MAX_BYTES = 4096

@@ -15,7 +15,7 @@ from domain.tariff import Calendar, Pricing, Tariff
 from domain.wire.intents import InstallationBody, Intent, Place, PolicyBody
 from edge.memory import Alarm, PointMemory, PurseMemory, SupplyHeld, Taken
 from edge.meters.profile import Profile
-from edge.meters.snapshot import Snapshot
+from edge.meters.snapshot import Snapshot, same_meter
 
 NEVER_CLOSED = -1  # an interval number before all others
 UTC = Zone(((0, 0),))
@@ -167,11 +167,6 @@ class Picture:
     taken: Mapping[tuple[str, str], Taken] = field(default_factory=dict)
     alarms: Mapping[tuple[str, str], Alarm] = field(default_factory=dict)  # (subject, code) → it
     old_intents: int = 0  # intents that came again; they have no effect
-
-
-def same_meter(read: str | None, nameplate: str) -> bool:
-    """Whether a meter number as read is the nameplate's; leading zeros do not matter."""
-    return read is not None and read.lstrip("0") == nameplate.lstrip("0")
 
 
 def grouped(points: Iterable[Point]) -> dict[str, tuple[str, ...]]:

@@ -8,6 +8,7 @@ from edge.bus import codec
 from edge.bus.codec import Request
 from edge.events import PointHealth
 from edge.meters.profile import Profile
+from edge.meters.snapshot import same_meter
 
 GENEROUS_MS = 300  # first-byte limit for a meter that is not known, or has just missed
 LEAST_MS = 100  # an adapter's delay, t3.5, a typical turnaround and a busy machine fit in
@@ -98,7 +99,7 @@ class Station:
 
     def met(self, meter_id: str, *, own_prepaid_on: bool, mono_ms: int) -> None:
         """A meter said who it is. It is asked again, soon where it cannot be charged yet."""
-        self.introduced = meter_id == self.slot.meter_id
+        self.introduced = same_meter(meter_id, self.slot.meter_id)
         self.stranger = not self.introduced
         sure = self.introduced and not own_prepaid_on
         self.identify_at_ms = mono_ms + (IDENTIFY_EVERY_MS if sure else DOUBT_EVERY_MS)

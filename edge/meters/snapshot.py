@@ -80,6 +80,11 @@ def own_prepaid_on(profile: Profile, registers: Sequence[int]) -> bool:
     return profile.decode("own_prepaid", registers)["own_prepaid_on"] != 0
 
 
+def same_meter(read: str | None, nameplate: str) -> bool:
+    """Whether a meter number as read is the nameplate's; leading zeros do not matter."""
+    return read is not None and read.lstrip("0") == nameplate.lstrip("0")
+
+
 def prove_over_two_polls(before: Snapshot, after: Snapshot, *, commanded: Relay) -> Relay:
     """How the relay stands on a meter that does not show its contact.
 

@@ -203,6 +203,17 @@ async def test_another_meter_is_named_and_never_counts(start: Start) -> None:
     await site.rounds(2, point_id="p2")
 
 
+async def test_leading_zeros_of_a_meter_number_do_not_matter(start: Start) -> None:
+    site = start(make_meter(1))
+    (slot,) = site.slots()
+    await site.rounds(1)
+    written = replace(slot, point_id="p9", meter_id=f"0{slot.meter_id}")
+    site.owner.replace_meters([written])
+    polled = await site.expect(Polled, lambda event: event.point_id == "p9")
+    assert polled.meter_id == written.meter_id
+    assert not [event for event in site.told if isinstance(event, Missed)]
+
+
 async def test_a_meter_with_its_own_prepaid_control_is_said_to_have_it(start: Start) -> None:
     meter = make_meter(1)
     site = start(meter)
