@@ -32,7 +32,8 @@ class Rules:
     fresh_ms: int = 30_000  # a reading this young can close an interval
     lost_ms: int = MINUTE_MS  # without an answer for longer, a meter is lost
     gather_ms: int = 10_000  # how long a price boundary waits for the slowest meter
-    trips_a_day: int = 10  # automatic ones, of one meter
+    trips_a_day: int = 10  # automatic ones, of one meter; more only beyond this debt:
+    debt_max_fen: int = 2_000  # below where supply ends (0, or the overdraft where there is one)
     retry_ms: int = 5_000  # after a relay that did not move; doubled up to retry_max_ms
     retry_max_ms: int = 5 * MINUTE_MS
     command_ms: int = 30_000  # a relay command without a result for longer is given up

@@ -10,6 +10,7 @@ from domain import credit, supply
 from domain.credit import Level
 from domain.instants import DAY_MS, MINUTE_MS
 from domain.supply import Event, Mode, Relay, Situation, State
+from domain.units import TICKS_PER_FEN
 from domain.wire.facts import Severity, SupplyDecided
 from domain.wire.intents import Hours
 from edge import metering, relays
@@ -187,14 +188,25 @@ def _may_trip(draft: Draft, point: Point, trips: Trips) -> bool:
     gap_ms = max(gap_ms, MINUTE_MS)
     if trips.count and 0 <= draft.now.at_ms - trips.last_ms < gap_ms:
         return False
-    if trips.day == _day(draft) and trips.count >= draft.picture.rules.trips_a_day:
-        draft.raise_alarm(
-            point.point_id,
-            TRIPS_EXHAUSTED,
-            f"今日自动分闸已达 {trips.count} 次 / {trips.count} automatic trips today: no more",
-        )
+    if trips.day != _day(draft) or trips.count < draft.picture.rules.trips_a_day:
+        return True
+    draft.raise_alarm(
+        point.point_id,
+        TRIPS_EXHAUSTED,
+        f"今日自动分闸已达 {trips.count} 次，欠费达上限前不再分闸 / {trips.count} automatic trips "
+        "today: no more before the debt is at its limit",
+        severity="critical",
+    )
+    return _debt_is_full(draft, point)
+
+
+def _debt_is_full(draft: Draft, point: Point) -> bool:
+    """Sparing the relay lends money: to a limit, at which the room is cut however often it was."""
+    purse_id, policy = point.place.purse_id, draft.picture.policies.get(point.place.policy_id)
+    if purse_id is None or policy is None:
         return False
-    return True
+    limit_fen = policy.body.overdraft_fen + draft.picture.rules.debt_max_fen
+    return draft.available_ticks(purse_id) <= -limit_fen * TICKS_PER_FEN
 
 
 def _day(draft: Draft) -> int:

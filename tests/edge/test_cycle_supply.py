@@ -287,6 +287,28 @@ def test_automatic_trips_keep_their_distance_and_their_number_and_restorations_d
     book.expect_switch("p1", OPEN)
 
 
+def test_a_relay_that_is_spared_lends_money_to_a_limit_and_no_further() -> None:
+    policy = PolicyBody(alarm_1_fen=1_000, alarm_2_fen=500, overdraft_fen=100)
+    rules = Rules(gateway_id=GATEWAY, trips_a_day=1)
+    assert rules.debt_max_fen == 2_000
+    book = Playbook(rules=rules, policy=policy)
+    book.open_room(fen=5_000)
+    book.burn("p1", 1_020)  # 51.00 yuan: at the overdraft's end
+    book.wait(1_000).poll("p1", 101_020)
+    book.relay_moves()
+    book.credit("purse1", 5_010, count=2)
+    book.relay_moves()
+    book.unheard.clear()
+    book.wait(2 * MINUTE_MS).poll("p1", 101_421)  # 71.05 of 50.10: 20.95 in debt
+    book.wait(300).poll("p1", 101_421)
+    book.expect("alarm_raised", code="trips_exhausted", severity="critical")
+    book.expect_no("supply_decided")
+    book.wait(MINUTE_MS).poll("p1", 101_422)  # 21.00
+    book.wait(300).poll("p1", 101_422)
+    book.expect("supply_decided", to="tripped")
+    book.expect_switch("p1", OPEN)
+
+
 def test_friendly_hours_spare_a_spent_room_until_they_end() -> None:
     hours = {"day_types": ["workday"], "from_min": 22 * 60, "to_min": 7 * 60}
     policy = PolicyBody.model_validate(
