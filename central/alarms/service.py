@@ -9,6 +9,7 @@ from central.alarms.tables import alarms
 from central.security import Actor
 from domain.refusals import Refusal
 
+CHARGES_NOT_BOOKING = "charges_not_booking"
 _OWN = "centre:"  # an id that travels has no colon: no gateway can name an alarm of the office
 
 
@@ -41,6 +42,16 @@ def raise_alarm(connection: Connection, alarm: Alarm) -> None:
     if connection.scalar(known) is None:
         values = {name: getattr(alarm, name) for name in alarms.columns.keys()}  # noqa: SIM118
         connection.execute(insert(alarms).values(values))
+
+
+def own_standing(connection: Connection, code: str) -> dict[str, str]:
+    """The office's own alarms of this code that have not ended: gateway → the id of one."""
+    wanted = select(alarms.c.gateway_id, alarms.c.alarm_id).where(
+        alarms.c.code == code,
+        alarms.c.alarm_id.startswith(_OWN, autoescape=True),
+        alarms.c.cleared_at_ms.is_(None),
+    )
+    return {row.gateway_id: row.alarm_id for row in connection.execute(wanted)}
 
 
 def clear_alarm(connection: Connection, alarm_id: str, *, gateway_id: str, at_ms: int) -> None:

@@ -17,6 +17,7 @@ _CODES: Mapping[str, tuple[str, str]] = {
     "installation_fault": ("安装文件有误", "Faulty installation"),
     "credit_refused": ("网关拒收充值", "Gateway refused a credit"),
     "journal_rolled_back": ("网关日志倒退", "Gateway's journal went back"),
+    "charges_not_booking": ("计费未入账", "Charges do not go into the books"),
     "suspect_other_meter": ("不是登记的电表", "Not the installed meter"),
     "suspect_out_of_range": ("读数超出范围", "Reading out of range"),
     "suspect_backwards": ("读数倒退", "Reading went backwards"),

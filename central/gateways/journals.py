@@ -106,7 +106,8 @@ def begin(connection: Connection, newcomer: Newcomer, *, now_ms: int, heard_ms: 
     """Take a new journal and close the one before, or set it aside as a twin.
 
     `heard_ms` is when the one before was last heard as far as this process knows, for pulses that
-    are not in the books yet; where nothing could be heard, since when it can be. The caller holds the gateway's row.
+    are not in the books yet; where nothing could be heard, since when it can be. The caller
+    holds the gateway's row.
     """
     before = open_journal(connection, newcomer.gateway_id)
     if before is not None and not _may_follow(before, newcomer, now_ms, heard_ms):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, select, update
 
+from central.alarms import service as alarms
 from central.gateways import journals
 from central.gateways.broker_rules import acl_text, password_line
 from central.gateways.keys import keys_text, secrets, write_keys
@@ -53,6 +54,7 @@ class Overview:
     head_seq: int
     last_seen_ms: int | None
     online: bool
+    is_booking: bool  # False: the newest charges were all set aside
 
     @property
     def backlog(self) -> int:
@@ -73,6 +75,7 @@ class RefusedCount:
 def overview(connection: Connection, *, now_ms: int) -> list[Overview]:
     """Every gateway with its open journal, by id."""
     listed = []
+    halted = alarms.own_standing(connection, alarms.CHARGES_NOT_BOOKING)
     for gateway in all_gateways(connection):
         journal = journals.open_journal(connection, gateway.gateway_id)
         seen_ms = None if journal is None else journal.last_seen_ms
@@ -85,6 +88,7 @@ def overview(connection: Connection, *, now_ms: int) -> list[Overview]:
                 head_seq=0 if journal is None else journal.head_seq,
                 last_seen_ms=seen_ms,
                 online=is_heard and gateway.revoked_at_ms is None,
+                is_booking=gateway.gateway_id not in halted,
             )
         )
     return listed

@@ -36,6 +36,7 @@ class _Charge(NamedTuple):
 
 def book_charges(draft: Draft, context: Context, fact: Charges) -> None:
     """Book every row that joins; set the others aside, each with its reason."""
+    is_booked = False
     for row in _rows(fact):
         reason, detail = _fault(draft, context, row)
         reason = reason or joins(
@@ -52,6 +53,9 @@ def book_charges(draft: Draft, context: Context, fact: Charges) -> None:
             )
             continue
         _book(draft, context, fact, row)
+        is_booked = True
+    if context.is_open and fact.ticks:
+        context.charges.append((fact.seq, is_booked))
 
 
 def book_correction(draft: Draft, context: Context, fact: ChargeCorrected) -> None:

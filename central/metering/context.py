@@ -1,7 +1,7 @@
 """Where a fact comes from while it is booked, and how it is set aside."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from central.metering import tables
 from central.metering.draft import Draft
@@ -20,6 +20,7 @@ class Context:
     new_id: Callable[[], str]
     set_aside_rows: int = 0
     whole_set_aside: str | None = None  # why the fact as a whole was set aside
+    charges: list[tuple[int, bool]] = field(default_factory=list)  # if open: seq, did a row book
 
     def at_ms(self, fact: Stamped) -> int:
         """When a fact happened, for people to read: where the gateway did not know the time, when

@@ -17,7 +17,7 @@ from central.database import lock_rows
 from central.gateways import journals
 from central.gateways.journals import Journal, Newcomer, Opening
 from central.gateways.tables import gateways
-from central.metering import quarantine, tables
+from central.metering import quarantine, standstill, tables
 from central.metering.context import Context
 from central.metering.draft import Draft
 from central.metering.effects import apply
@@ -126,6 +126,7 @@ def ingest_all(
     taken = [session.take(arrived, batch) for arrived, batch in zip(group, facts, strict=True)]
     draft.write()
     journals.advance(connection, session.moved())
+    standstill.show(connection, session.heard)
     return taken
 
 
@@ -143,6 +144,7 @@ class _Session:
         self._draft, self._new_id, self._books_epoch = draft, new_id, books_epoch
         self._journals, self._heard_ms = known, heard_ms
         self._moved: set[str] = set()
+        self.heard: list[Context] = []
 
     def moved(self) -> list[tuple[Journal, int]]:
         """The journals that go further now, and when each was heard."""
@@ -213,6 +215,7 @@ class _Session:
                 _warn(self._draft.connection, arrived, "other_chain", words)
             return self._answer(arrived, journal, Outcome.other_chain)
         context = self._context(arrived, is_open=journal.is_open)
+        self.heard.append(context)
         for raw, fact in zip(batch.facts[known:], facts[known:], strict=True):
             self._take_fact(context, batch.v, raw, fact)
         journal = replace(journal, held_seq=batch.last_seq, chain=batch.chain_after)

@@ -511,6 +511,40 @@ async def test_no_gateway_takes_the_name_of_anothers_alarm_or_of_the_offices(
     assert await centre.set_aside() == [(1, -1, "twin"), (3, -1, "bad_fact")]
 
 
+async def test_a_gateway_whose_charges_book_no_more_is_shown_until_one_does(
+    either_centre: Centre,
+) -> None:
+    centre, voice = either_centre, Voice()
+
+    async def halted() -> tuple[list[str], list[str]]:
+        standing = await centre.database.read(alarms.standing, subject_id="g1")
+        listed = await centre.database.read(gateways.overview, now_ms=NOW_MS)
+        pages = [each.gateway.gateway_id for each in listed if not each.is_booking]
+        return [each.code for each in standing], pages
+
+    shown = (["charges_not_booking"], ["g1"])
+    voice.opens()
+    voice.charges(charge(centre.purse, centre.point, 0, 1_000, 0))
+    voice.say("alarm_raised", alarm_id="a", code="charges_not_booking", subject_id="x",
+              severity="warning", detail="")  # fmt: skip
+    await centre.hears(voice.arrives())
+    assert await halted() == ([], [])
+    for _ in range(2):
+        voice.charges(charge(centre.purse, centre.point, 500, 900, 0))
+        await centre.hears(voice.arrives(voice.head_seq))
+        assert await halted() == shown
+    voice.reads(centre.point, 1_000)
+    await centre.hears(voice.arrives(voice.head_seq))
+    assert await halted() == shown
+    joins = charge(centre.purse, centre.point, 1_000, 2_000, KWH)
+    voice.charges(charge(centre.purse, centre.point, 500, 900, 0), joins)
+    await centre.hears(voice.arrives(voice.head_seq))
+    assert await halted() == ([], [])
+    voice.charges(charge(centre.purse, centre.point, 2_500, 3_000, 2 * KWH))
+    await centre.hears(voice.arrives(voice.head_seq))
+    assert await halted() == shown
+
+
 # --- prices, clocks, openings ------------------------------------------------------------------
 
 
