@@ -54,6 +54,7 @@ def step(
     supplying.decide(draft)
     for point_id in _served(draft):
         relays.check(draft, point_id)
+    metering.write_suspects(draft)
     return draft.finish()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from domain import credit
 from domain.instants import Stamp, Trust, redated
+from domain.readings import Suspicion
 from domain.wire.facts import (
     FACT_TEXT_MAX,
     AlarmCleared,
@@ -31,6 +32,7 @@ from edge.effects import (
     SwitchRelay,
 )
 from edge.memory import Alarm, Commit, PointMemory, PurseMemory, SupplyHeld, Taken, Written
+from edge.meters.snapshot import Snapshot
 from edge.picture import Picture, Point
 
 _DETAIL_MAX = 500
@@ -60,6 +62,7 @@ class Draft:
         self.touched: dict[str, None] = {}  # points whose supply must be decided again
         self.openings: dict[str, None] = {}  # points that begin at their newest reading
         self.evidence: dict[str, int] = {}  # point → seq of its newest readings fact of this cycle
+        self.suspects: dict[str, tuple[Snapshot, Suspicion]] = {}  # point → what began a suspicion
         self._facts: list[Written] = []
         self._points_kept: dict[str, None] = {}
         self._purses_kept: dict[str, None] = {}

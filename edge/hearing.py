@@ -59,6 +59,8 @@ def hear(draft: Draft, event: Polled) -> None:
     verdict = _judge(draft, point, register_wh, stamp)
     if isinstance(verdict, Suspicion):
         draft.change(point.point_id, unsure=None)
+        if not draft.stands(point.point_id, suspect_code(verdict)):
+            draft.suspects[point.point_id] = (event.snapshot, verdict)
         _suspect(draft, point, verdict, f"{register_wh} Wh")
         return
     if not verdict.sure and not _confirms(point, register_wh, event.mono_ms):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from domain import credit, tariff
+from domain import credit, readings, tariff
 from domain.instants import Trust
 from domain.tariff import Pricing
 from domain.wire import facts
@@ -17,6 +17,7 @@ from edge import charge_rows
 from edge.charge_rows import ROWS_MAX, Piece
 from edge.draft import Draft
 from edge.memory import Mark, PointMemory
+from edge.meters.snapshot import Snapshot
 from edge.picture import Point
 
 Purpose = Literal["interval", "boundary", "evidence", "opening", "final"]
@@ -180,6 +181,36 @@ def _write_readings(draft: Draft, point_ids: Sequence[str], purpose: Purpose) ->
         draft.evidence[point_id] = seq
         draft.keep(point_id)
     return seq
+
+
+def write_suspects(draft: Draft) -> None:
+    """Write what began to be doubted in this cycle, beside the last total that was believed.
+
+    After all else: of two readings of a moment the books show the first. Before its first believed
+    reading a meter has no total; then only the alarm says it.
+    """
+    for point_id, (snapshot, suspicion) in draft.suspects.items():
+        point = draft.points.get(point_id)
+        if point is not None and point.memory is not None and point.is_remembered:
+            _write_suspect(draft, point.memory, snapshot, suspicion)
+
+
+def _write_suspect(
+    draft: Draft, memory: PointMemory, snapshot: Snapshot, suspicion: readings.Suspicion
+) -> None:
+    draft.write(
+        facts.Readings,
+        purpose="evidence",
+        point_id=(memory.point_id,),
+        meter_id=(memory.meter_id,),
+        incarnation=(memory.incarnation,),
+        register_wh=(snapshot.register_wh,),
+        total_wh=(memory.seen.total_wh,),
+        rate_wh=None,
+        meter_balance_fen=None,
+        meter_count=(snapshot.meter_count,),
+        quality=(f"suspect:{suspicion}",),
+    )
 
 
 def _write_charges(draft: Draft, point_ids: Sequence[str]) -> None:

@@ -186,6 +186,8 @@ def test_a_suspect_reading_is_shown_and_never_charged(register: int, why: str) -
     book = Playbook()
     book.open_room(fen=5_000)
     book.wait(1_000).poll("p1", register)
+    shown = book.expect("readings", quality=[f"suspect:{why}"], register_wh=[register])
+    assert (shown["purpose"], shown["total_wh"]) == ("evidence", [100_000]), "the last believed"
     raised = book.expect("alarm_raised", code=f"suspect_{why}", subject_id="p1")
     assert str(register) in raised["detail"]
     for _ in range(3):
