@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select, update
 
 from central import audit
+from central.database import lock_rows
 from central.gateways import journals
+from central.gateways.tables import gateways
 from central.metering.context import Context
 from central.metering.draft import Draft
 from central.metering.effects import apply
@@ -19,6 +21,11 @@ from domain.refusals import Refusal
 from domain.wire.facts import RawFact
 
 TWIN = "twin"
+_UNREAD = (
+    quarantine.c.row == WHOLE_FACT,
+    quarantine.c.settled_at_ms.is_(None),
+    quarantine.c.reason.in_((UNKNOWN_KIND, BAD_FACT)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +97,18 @@ def reread(
 ) -> int:
     """Read again, after an upgrade, what could not be read; returns how many facts now can be.
 
-    Each takes effect as the books stand now: a charge row that joins no more is set aside.
+    Each takes effect as the books stand now: a charge row that joins no more is set aside. The
+    gateways are held first, as an ingest holds them: what comes in meanwhile waits, or is waited
+    for.
     """
+    lock_rows(connection, gateways.c.gateway_id, _unread_gateways(connection))
     waiting = select(quarantine.c.journal_id, facts.c.seq, facts.c.kind, facts.c.v, facts.c.text)
     waiting = (
         waiting.join(
             facts,
             (facts.c.journal_id == quarantine.c.journal_id) & (facts.c.seq == quarantine.c.seq),
         )
-        .where(quarantine.c.row == WHOLE_FACT, quarantine.c.settled_at_ms.is_(None))
-        .where(quarantine.c.reason.in_((UNKNOWN_KIND, BAD_FACT)))
+        .where(*_UNREAD)
         .order_by(quarantine.c.journal_id, quarantine.c.seq)
     )
     done = 0
@@ -125,3 +134,8 @@ def reread(
         )
         done += 1
     return done
+
+
+def _unread_gateways(connection: Connection) -> list[str]:
+    wanted = select(quarantine.c.gateway_id).where(*_UNREAD).distinct()
+    return list(connection.execute(wanted).scalars())

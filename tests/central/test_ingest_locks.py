@@ -4,12 +4,13 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from sqlalchemy.util import await_only
 
 from central.database import Database
 from central.gateways import service as gateways
 from central.metering import service as metering
+from central.metering import tables
 from central.metering.service import Prices
 from central.sales import events
 from central.sales import service as sales
@@ -94,6 +95,37 @@ async def test_an_ingest_waits_for_a_sale_and_neither_is_run_twice(
     body = await postgres.read(sales.credit_body, purse_id)
     assert (body.count, body.granted_fen) == (3, 4_700)
     await postgres.read(check_books)
+
+
+@pytest.mark.postgres
+async def test_what_is_read_again_waits_for_the_ingest_that_runs(
+    postgres: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, point_id, _ = await postgres.write(stand)
+    old, new, prices = Voice(), Voice("successor", key_epoch=2), Prices()
+    old.opens()
+    old.reads(point_id, 1_000)  # no purse is spoken of, whose row would be held in any case
+    new.opens("replaced", old.journal_id)
+    with monkeypatch.context() as older:
+        older.setattr("central.metering.readable._KINDS", frozenset({"journal_opened"}))
+        await postgres.write(metering.ingest, old.arrives(), new_id=NEW, prices=prices)
+    held = asyncio.Event()
+
+    def ingest(connection: Connection) -> None:
+        metering.ingest(connection, new.arrives(), new_id=NEW, prices=prices)
+        held.set()
+        await_only(until_somebody_waits(postgres))
+
+    def states(connection: Connection) -> int:
+        return len(connection.execute(select(tables.point_states)).all())
+
+    async with asyncio.timeout(WITHIN_S):
+        taking = asyncio.ensure_future(postgres.write(ingest))
+        await held.wait()
+        done = await postgres.write(metering.reread, new_id=NEW, prices=prices, now_ms=NOW_MS)
+        await taking
+    assert done == 1
+    assert await postgres.read(states) == 0, "the journal was closed when it was read again"
 
 
 async def until_somebody_waits(database: Database) -> None:
