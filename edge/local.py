@@ -7,6 +7,8 @@ who may open the socket (mode 0600) can ask, and nothing here changes anything.
 
 import asyncio
 import json
+import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,9 +47,8 @@ class LocalDoor:
         """Serve until cancelled; a socket left behind by a killed service is taken over."""
         self._path.unlink(missing_ok=True)
         server = await asyncio.start_unix_server(
-            self._serve, str(self._path), limit=REQUEST_MAX_BYTES
+            self._serve, sock=_bound(self._path), limit=REQUEST_MAX_BYTES
         )
-        self._path.chmod(0o600)
         try:
             async with server:
                 await server.serve_forever()
@@ -140,3 +141,17 @@ class LocalDoor:
             if point and point.reading and point.reading.stamp.mono_ms >= asked_mono_ms:
                 return self._point(picture, point)
         return {"error": f"表 {meter} 没有应答 / meter {meter} did not answer"}
+
+
+def _bound(path: Path) -> socket.socket:
+    """A socket at `path` that was nobody else's to open at any moment."""
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        bound.bind(str(path))
+    except OSError:
+        bound.close()
+        raise
+    finally:
+        os.umask(before)
+    return bound
