@@ -4,16 +4,20 @@ A cycle runs when something arrived, after at most 100 ms of gathering, and at l
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 
 from domain.instants import Stamp
 from edge.cycle import step
-from edge.events import Event
+from edge.events import Event, Missed, Polled
 from edge.performer import Performer
 from edge.picture import Picture
 
 GATHER_S = 0.1
 IDLE_S = 1.0
+ARRIVED_MAX = 10_000  # events that wait for a cycle: a building's polls of about five minutes
+
+log = logging.getLogger(__name__)
 
 
 class Engine:
@@ -32,6 +36,7 @@ class Engine:
         self._arrived: list[Event] = []
         self._first: list[Event] = []  # what the performer found out: before anything that arrived
         self._something = asyncio.Event()
+        self._dropped = 0
 
     @property
     def picture(self) -> Picture:
@@ -39,9 +44,22 @@ class Engine:
         return self._picture
 
     def emit(self, event: Event) -> None:
-        """Hand in an event; it is taken by the next cycle. From the event loop's thread only."""
+        """Hand in an event; it is taken by the next cycle. From the event loop's thread only.
+
+        While a cycle hangs (a disk that does not answer), the oldest polls make way: newer ones say
+        the same. Nothing else is ever dropped.
+        """
+        if len(self._arrived) >= ARRIVED_MAX:
+            self._drop_oldest_poll()
         self._arrived.append(event)
         self._something.set()
+
+    def _drop_oldest_poll(self) -> None:
+        for n, event in enumerate(self._arrived):
+            if isinstance(event, Polled | Missed):
+                del self._arrived[n]
+                self._dropped += 1
+                return
 
     async def run(self) -> None:
         """Turn for ever; `finished` is called after every cycle (it feeds the watchdog)."""
@@ -54,6 +72,9 @@ class Engine:
         taken = [*self._first, *self._arrived, *events]
         self._first, self._arrived = [], []
         self._something.clear()
+        if self._dropped:
+            log.warning("%d polls were dropped: cycles are too slow", self._dropped)
+            self._dropped = 0
         picture, effects = step(self._picture, taken, self._now())
         self._first = list(await self._performer.perform(effects))
         self._picture = picture

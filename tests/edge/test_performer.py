@@ -14,9 +14,10 @@ from domain.supply import Relay
 from domain.wire.fields import CHAIN_START
 from domain.wire.intents import InstallationBody
 from domain.wire.messages import Watermark
+from edge import engine as engines
 from edge.effects import Note, Persist, ReadSoon, RebuildBuses, StoreIntent, SwitchRelay
 from edge.engine import Engine
-from edge.events import IntentArrived, WatermarkArrived
+from edge.events import Event, IntentArrived, Missed, WatermarkArrived
 from edge.faults import InstallationFault, JournalFault
 from edge.installation import InstallationFile
 from edge.installing import begin
@@ -229,3 +230,22 @@ async def test_buses_are_told_of_what_is_installed(tmp_path: Path) -> None:
     async with house(tmp_path, Playbook()) as it:
         await it.performer.perform((RebuildBuses(body),))
         assert it.diary.said == [("rebuild 1", 0)]
+
+
+async def test_what_waits_for_a_slow_cycle_is_bounded_and_no_intent_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert engines.ARRIVED_MAX == 10_000
+    monkeypatch.setattr(engines, "ARRIVED_MAX", 3)
+    book = Playbook()
+    async with house(tmp_path, book) as it:
+        intents = [IntentArrived(intent) for intent in book.stored.values()]
+        polls = [Missed("p1", "no_reply", n) for n in range(5)]
+        waiting: list[Event] = [*polls[:2], *intents[:2], *polls[2:], *intents[2:]]
+        for event in waiting:
+            it.engine.emit(event)
+        await it.engine.turn()
+        wanted = {(event.intent.kind, event.intent.key) for event in intents}
+        assert wanted == set(it.engine.picture.taken)
+    (said,) = [record.message for record in caplog.records if "dropped" in record.message]
+    assert said.startswith("5 polls")
