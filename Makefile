@@ -53,5 +53,8 @@ lint: setup  ## ruff, mypy --strict and the import contracts
 format: setup  ## let ruff lay out the code
 	@$(BIN)/ruff check --fix .; $(BIN)/ruff format .
 
+bench: machine-test setup  ## figures beside their limits, one JSON line each (BENCH=bus for another bench)
+	@$(BIN)/python -m tests.bench $(BENCH)
+
 nightly: machine-test setup  ## what takes too long for every change, in parts that resume (PART=name for one)
 	@$(BIN)/python -m tests.nightly $(PART)

@@ -143,7 +143,9 @@ class WallFeed:
             rows = await self.rows()
             if self._last is None:  # nobody else began meanwhile
                 self._rows, self._last = _by_id(rows), _Round("")
-                self._task = asyncio.create_task(self._run(self._last), name="wall")
+                # Nobody waits for it: its failure is handed to whoever listens to the rounds.
+                rounds = self._run(self._last)
+                self._task = asyncio.get_running_loop().create_task(rounds, name="wall")
         return self._last
 
     async def _run(self, last: _Round) -> None:
