@@ -84,13 +84,13 @@ class Conversation:
         # Whom we could not hear was not silent: its journal is not another device's to take over.
         heard = dict.fromkeys(await self._database.read(field.held), self._now_ms())
         self._heard_ms = {**self._heard_ms, **heard}
-        self._connected = True
+        self._connected = self._board.reachable = True
         await self._say_all_marks(self._secrets)
         self._say_again(self._secrets)
 
     def disconnected(self) -> None:
         """Nothing can be said for now; what comes in meanwhile is booked all the same."""
-        self._connected = False
+        self._connected = self._board.reachable = False
 
     async def health(self) -> Mapping[str, int]:
         """What `/healthz` says of the field."""

@@ -58,7 +58,8 @@ async def stand_of_gateways(request: web.Request) -> list[Stand]:
         found.append(
             Stand(
                 books=books,
-                online=books.online or (seen is not None and seen.online(now_ms)),
+                online=services.board.reachable
+                and (books.online or (seen is not None and seen.online(now_ms))),
                 seen_ms=max(times) or None,
                 trust=None if seen is None else seen.pulse.trust,
                 software=None if seen is None else seen.pulse.software,

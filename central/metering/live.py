@@ -139,6 +139,7 @@ class LiveBoard:
         self._changed: OrderedDict[str, int] = OrderedDict()  # point → change, newest last
         self._change = 0
         self._moved = asyncio.Event()
+        self.reachable = True  # False while the centre itself has no broker: nobody is online then
 
     def take(self, gateway_id: str, live: Live, received_ms: int) -> bool:
         """Show a picture; False where a newer one of this gateway is shown already."""
@@ -206,7 +207,7 @@ class LiveBoard:
         return Health(
             meters_total=len(points),
             meters_live=sum(state is not None and state.fresh(now_ms) for state in shown),
-            gateways_online=sum(gateway.online(now_ms) for gateway in gateways),
+            gateways_online=sum(self.reachable and g.online(now_ms) for g in gateways),
             backlog_facts=sum(
                 max(gateway.pulse.head_seq - held.get(gateway.pulse.journal_id, 0), 0)
                 for gateway in gateways

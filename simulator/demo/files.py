@@ -121,7 +121,8 @@ def _once(path: Path, content: bytes) -> bytes:
     return path.read_bytes()
 
 
-def _free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether nothing listens on this loopback port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -144,8 +145,8 @@ def _ports(folder: Folder, web_port: int | None) -> Ports:
     mqtt = before.get("mqtt", 0)
     web = web_port or before.get("web", 0)
     ports = Ports(
-        mqtt=mqtt if mqtt and _free(mqtt) else _any_port(),
-        web=web if web and (web_port or _free(web)) else _any_port(),
+        mqtt=mqtt if mqtt and is_free(mqtt) else _any_port(),
+        web=web if web and (web_port or is_free(web)) else _any_port(),
     )
     kept.write_text(json.dumps({"mqtt": ports.mqtt, "web": ports.web}) + "\n")
     return ports
@@ -184,12 +185,19 @@ directory = "centre"
 
 
 def _profiles(folder: Folder, plan: Plan) -> None:
-    """Copies of the shipped profiles whose P_max is scaled, so that fast rooms stay plausible."""
+    """Copies of the shipped profiles whose P_max is scaled, so that fast rooms stay plausible.
+
+    By the highest rate ever used here: a slower start still meets what was burnt before it.
+    """
+    kept = folder.root / "highest-rate"
+    before = int(kept.read_text()) if kept.exists() else 1
+    highest = max(before, plan.rate)
+    kept.write_text(f"{highest}\n")
     for source in sorted(profiles.default_directory().glob("*.toml")):
         text = source.read_text(encoding="utf-8")
         scaled = re.sub(
             r"(?m)^(p_max_w\s*=\s*)([0-9_]+)",
-            lambda match: f"{match[1]}{int(match[2]) * plan.rate}",
+            lambda match: f"{match[1]}{int(match[2]) * highest}",
             text,
         )
         target = folder.root / "profiles" / source.name

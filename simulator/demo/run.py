@@ -25,7 +25,7 @@ from simulator.demo.plan import Plan
 from simulator.demo.processes import BROKER, CENTRE, METERS, Fleet, StartFault
 
 LIVE_WAIT_S = 90.0
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 
 
 class Cut(StrEnum):

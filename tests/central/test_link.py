@@ -286,12 +286,14 @@ async def test_a_broker_that_was_killed_forgets_and_is_told_again(
     site.broker.kill()
     await site.until(lambda: not site.link.connected)
     assert "broker" in site.link.faults
+    await site.until(lambda: not site.board.reachable)
     await site.broker.start()
     late = ScriptedGateway("g1", at_ms=NOW_MS)
     async with late.at(site.broker):
         await site.until(lambda: site.link.connected)
         await late.until(lambda me: bool(me.watermarks) and bool(_credit(me, purse_id)))
         assert late.watermarks[-1].held_seq == 3
+        await site.until(lambda: site.board.reachable)
     again = ScriptedGateway("g1", at_ms=NOW_MS)
     async with again.at(site.broker):  # and they are retained for whoever comes later
         await again.until(lambda me: bool(me.watermarks) and bool(_credit(me, purse_id)))

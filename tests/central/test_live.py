@@ -175,6 +175,8 @@ def test_health_counts_what_is_live_online_and_waiting() -> None:
     assert (health.meters_total, health.meters_live) == (3, 1)
     assert (health.gateways_online, health.backlog_facts) == (1, 5)
     assert board.health(NOW, points={"a"}, held={}).backlog_facts == 32
+    board.reachable = False  # the centre has no broker: it hears nobody
+    assert board.health(NOW, points={"a"}, held={}).gateways_online == 0
 
 
 def test_a_forgotten_gateway_shows_nothing() -> None:
