@@ -12,7 +12,10 @@ _CODES: Mapping[str, tuple[str, str]] = {
     "lost_bus": ("整条总线失联", "Whole bus lost"),
     "lost_port": ("串口不可用", "Serial port gone"),
     "relay_mismatch": ("继电器未到位", "Relay not where it should be"),
-    "trips_exhausted": ("自动分闸次数用尽", "No more automatic trips today"),
+    "trips_exhausted": (
+        "自动分闸次数用尽；欠费超限仍会断电",
+        "Automatic trips used up; cut again only past the debt limit",
+    ),
     "own_prepaid_on": ("表内费控为开", "Meter's own prepaid control is on"),
     "installation_fault": ("安装文件有误", "Faulty installation"),
     "credit_refused": ("网关拒收充值", "Gateway refused a credit"),
