@@ -162,7 +162,7 @@ async def _alarms(request: web.Request, points: Sequence[Shown]) -> list[dict[st
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """What was paid for a room; `trace` of the newest payment."""
+    """What was paid for a room; `trace` of the newest payment that was not undone."""
 
     events: Sequence[EventRow]
     items: dict[Kind, str]
@@ -183,7 +183,7 @@ async def _money(
         money.events_of_account, room.account.account_id, limit=SHOWN_EVENTS
     )
     asked = await database.read(money.asked_of_account, room.account.account_id)
-    newest = next((event for event in events if event.fen > 0), None)
+    newest = next((event for event in events if event.is_standing_payment), None)
     trace = None
     if newest is not None:
         found = await database.read(money.trace, newest.event_id)

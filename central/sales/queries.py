@@ -46,6 +46,12 @@ class EventRow:
     reversed_by: str | None
     in_the_room: bool
 
+    @property
+    def is_standing_payment(self) -> bool:
+        """Whether it brought money into the room and was not undone: what a trace may follow."""
+        brought_money = self.kind in (Kind.sale, Kind.opening) and self.fen > 0
+        return brought_money and self.reversed_by is None
+
 
 @dataclass(frozen=True, slots=True)
 class Takings:
@@ -61,10 +67,10 @@ class Takings:
 class Trace:
     """How far a sale has come; each time is UTC milliseconds, None where it has not happened.
 
-    `at_gateway_ms`: when the gateway took this event's credit (or, if it has taken later events
-    since, when it took the latest). `lit_at_ms`: when a relay of the purse was first read back
-    closed after the event; a room that was lit all along has none. `relays`: each point's relay as
-    last read back after a command, None where it was never commanded.
+    `at_gateway_ms`: when the gateway took this event's credit; left out once it has taken a later
+    intent, because then only that one's time is kept. `lit_at_ms`: when a relay of the purse was
+    first read back closed after the event; a room that was lit all along has none. `relays`: each
+    point's relay as last read back after a command, None where it was never commanded.
     """
 
     event_id: str
@@ -239,9 +245,22 @@ def _rows(connection: Connection, *conditions: ColumnElement[bool], limit: int) 
 
 
 def _taken_at_ms(connection: Connection, row: EventRow) -> int | None:
-    states = metering.purse_states
-    wanted = select(states.c.taken_at_ms).where(states.c.purse_id == row.purse_id)
-    at_ms: int | None = connection.scalar(wanted) if row.in_the_room else None
+    """When the gateway took the intent that first carried the event, while that is its newest.
+
+    Only the latest taking is kept, and a later intent may carry the same count: the time of a
+    refund's request is no time of the sale before it.
+    """
+    states, events = metering.purse_states, tables.money_events
+    at_ms: int | None = connection.scalar(
+        select(states.c.taken_at_ms)
+        .join(events, events.c.purse_id == states.c.purse_id)
+        .where(
+            events.c.event_id == row.event_id,
+            states.c.gateway_count == events.c["count"],
+            func.coalesce(states.c.gateway_version, 0) <= events.c.intent_version,
+            func.coalesce(states.c.gateway_source, "") != "snapshot",  # it took the credit before
+        )
+    )
     return at_ms
 
 

@@ -51,8 +51,8 @@ def _read(
 ) -> _Read:
     recent = queries.recent_events(connection, operator_id=operator_id, limit=RECENT + 1)
     event = None if event_id is None else queries.event_row(connection, event_id)
-    if event is None:
-        event = recent[0] if recent else None
+    if event is None or not event.is_standing_payment:
+        event = next((each for each in recent if each.is_standing_payment), None)
     takings = queries.takings(
         connection, from_ms=from_ms, to_ms=now_ms + 1, operator_id=operator_id
     )

@@ -163,7 +163,9 @@ async def test_a_sale_is_reversed_when_its_gateway_agrees(stage: Stage) -> None:
     assert led.startswith("/reservations/")
     await answer(stage, led, accepted=True)
     assert "可以付款 ¥50.00" in await stage.text(led)
-    assert "已冲正" in await stage.text(stage.room(FINE))
+    room = await stage.text(stage.room(FINE))
+    assert "已冲正" in room
+    assert '上一笔到电 <small class="tab"><a href="/receipts/A-000002">' in room  # not the undone
     assert Refusal.already_reversed.zh in await stage.text(path)
 
 

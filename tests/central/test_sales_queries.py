@@ -132,6 +132,29 @@ async def test_a_sale_is_traced_to_the_light(either: Database) -> None:
     assert await either.read(queries.trace, "nothing") is None
 
 
+async def test_the_time_of_a_later_taking_is_not_shown_as_the_payments_own(
+    either: Database,
+) -> None:
+    bought = await either.write(stand)
+
+    def at_gateway(connection: Connection) -> int | None:
+        traced = queries.trace(connection, bought.event_id)
+        assert traced is not None
+        return traced.at_gateway_ms
+
+    def stated(connection: Connection, /, **said: Any) -> None:
+        connection.execute(update(metering.purse_states).values(**said))
+
+    await either.write(taken, bought.purse_id, 1, NOW_MS + 3_000)
+    assert await either.read(at_gateway) == NOW_MS + 3_000
+    await either.write(stated, gateway_source="snapshot")
+    assert await either.read(at_gateway) is None
+    await either.write(stated, gateway_source="intent", gateway_version=2**53)
+    assert await either.read(at_gateway) is None
+    await either.write(taken, bought.purse_id, 2, NOW_MS + 9_000)
+    assert await either.read(at_gateway) is None
+
+
 async def test_a_refused_credit_is_shown_in_the_trace(database: Database) -> None:
     bought = await database.write(stand)
 
