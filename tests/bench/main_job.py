@@ -24,6 +24,7 @@ from tests.journeys.campus import Campus, open_campus, wait_for
 
 PLAN = Plan(rate=60)
 LIVE_S = 90.0
+SETTLE_S = 10.0  # the first round also asks every meter who it is
 WATCH_S = 20.0
 SALES, DARK_ROOMS, CHANGES = 10, 5, 12
 FRESH_S, SALE_S = 10.0, 5.0
@@ -51,6 +52,7 @@ def _campus() -> Iterator[Campus]:
             wait_for(
                 "every meter to be live", lambda: meters_live(campus) == PLAN.meters_total, LIVE_S
             )
+            time.sleep(SETTLE_S)
             yield campus
         finally:
             campus.stop()
