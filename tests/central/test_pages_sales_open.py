@@ -43,6 +43,7 @@ async def test_opening_with_a_first_sale_shows_slip_and_pin_once(till: Till) -> 
     texts = sorted((text for _, text in answers), key=lambda text: not PIN.search(text))
     shown = PIN.search(texts[0])
     assert shown is not None
+    assert "手机上查看" not in texts[0]  # there is no such page
     for text in texts:
         assert "叁拾元整" in text
         assert "A-000002" in text
