@@ -87,7 +87,7 @@ class Use:
     wh: Sequence[int | None]
     chart: charts.Steps  # for a desk
     narrow: charts.Steps  # for a phone: its own drawing, so that its figures can be read
-    total_wh: int
+    total_wh: int | None  # None: no slot has a figure yet
 
     @property
     def slots(self) -> int:
@@ -129,6 +129,7 @@ async def _use(request: web.Request, points: Sequence[Shown], now_ms: int) -> Us
     over = (now_ms - from_ms) // metering.SLOT_MS
     wh = metering.use_of_slots(readings, from_ms=from_ms, slots=over)
     ahead = [None] * (_SPANS[span] * _SLOTS_A_DAY - over)
+    known = [used for used in wh if used is not None]
     watts = [*(None if used is None else used * 2 for used in wh), *ahead]
     return Use(
         point=point,
@@ -139,7 +140,7 @@ async def _use(request: web.Request, points: Sequence[Shown], now_ms: int) -> Us
         wh=wh,
         chart=charts.steps(watts, floor=200),
         narrow=charts.steps(watts, floor=200, width=340, height=180),
-        total_wh=sum(used for used in wh if used is not None),
+        total_wh=sum(known) if known else None,
     )
 
 

@@ -79,7 +79,9 @@ async def test_the_curve_leaves_gaps_and_its_table_names_them(stage: Stage) -> N
 
 
 async def test_a_room_without_readings_says_so(stage: Stage) -> None:
-    assert "还没有连续的读数" in await stage.text(stage.room(FINE))
+    text = await stage.text(stage.room(FINE))
+    assert "还没有连续的读数" in text
+    assert "合计 <b>—</b> kWh" in text
 
 
 def test_use_is_shared_by_time_only_between_near_readings() -> None:
