@@ -115,6 +115,7 @@ async def _reversal_page(
         reason=reason,
         below_zero=below_zero,
         refusal=None if refusal is None else said(request, refusal),
+        tick_helps=refusal is Refusal.needs_supervisor,
         refusal_field=""
         if refusal is None
         else "reason"
