@@ -295,12 +295,19 @@ def test_the_command_as_installed(server: Server) -> None:
     assert "\x1b" not in done.stdout, "no colour where it goes into a file"
 
 
+def _as_from_a_terminal() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_leaves_without_a_traceback(server: Server) -> None:
     command = [sys.executable, "-m", "provisioning", "facts", "127.0.0.1"]
     command += ["--port", str(server.port), "--user", server.user]
     command += ["--key", str(server.folder / "sleeper"), "--host-key", server.fingerprint]
     server.forget()
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+    # Whoever started the tests in the background may have had Ctrl-C ignored; a terminal has not.
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, preexec_fn=_as_from_a_terminal
+    ) as running:
         server.says("Accepted publickey")
         running.send_signal(signal.SIGINT)
         _, words = running.communicate(timeout=10)
