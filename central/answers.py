@@ -37,6 +37,10 @@ _FORGED = (
     "此表单已失效，未入账；请刷新页面后重试",
     "This form is no longer valid, nothing was booked; reload the page and try again",
 )
+_EXPIRED = (
+    "登录已过期，本次操作未入账；请重新登录后再提交",
+    "You are no longer signed in and nothing was booked; sign in and send it again",
+)
 _OURS = (
     "系统出错，本次操作未完成。请把编号告诉管理员：{id}",
     "Something went wrong and this was not done. Tell the administrator this number: {id}",
@@ -89,17 +93,23 @@ def _http_error(request: web.Request, error: web.HTTPException) -> web.Response:
     zh, en = _SAID.get(error.status, (error.reason, error.reason))
     if isinstance(error, doors.Forged):
         zh, en = _FORGED
-    response = _notice(request, error.status, zh, en)
+    sign_in_next = None
+    if isinstance(error, doors.Expired):
+        zh, en = _EXPIRED
+        sign_in_next = doors.came_from(request)
+    response = _notice(request, error.status, zh, en, sign_in_next=sign_in_next)
     for name in ("Allow", "HX-Redirect", "Retry-After"):
         if name in error.headers:
             response.headers[name] = error.headers[name]
     return response
 
 
-def _notice(request: web.Request, status: int, zh: str, en: str) -> web.Response:
+def _notice(
+    request: web.Request, status: int, zh: str, en: str, *, sign_in_next: str | None = None
+) -> web.Response:
     _visitor_id(request)
     return notice(request, status=status, name=f"http_{status}", zh=zh, en=en,
-                  retry_helps=status == 503)  # fmt: skip
+                  retry_helps=status == 503, sign_in_next=sign_in_next)  # fmt: skip
 
 
 def _visitor_id(request: web.Request) -> str:

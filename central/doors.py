@@ -45,6 +45,10 @@ class Forged(web.HTTPForbidden):
     """The request does not come from our own page."""
 
 
+class Expired(web.HTTPUnauthorized):
+    """Something was sent to be done by somebody who is not signed in, or no longer."""
+
+
 class Malformed(web.HTTPBadRequest):
     """The form cannot be read."""
 
@@ -149,6 +153,23 @@ async def form(request: web.Request) -> dict[str, str]:
     return fields
 
 
+def local_target(path: str) -> str:
+    """Where to go after signing in: a path of ours, never another site."""
+    local = path.startswith("/") and path[1:2] not in ("/", "\\") and path.isprintable()
+    return path if local else "/"
+
+
+def came_from(request: web.Request) -> str:
+    """The page of ours that sent this request, as far as the browser says; else the first page."""
+    try:
+        page = urlsplit(request.headers.get("Referer", ""))
+    except ValueError:  # anybody may send anything here; it only serves the way back
+        return "/"
+    if page.netloc != request.host:
+        return "/"
+    return local_target(f"{page.path}?{page.query}" if page.query else page.path)
+
+
 async def _session(services: Services, *, token: str, address: str) -> SignedIn | None:
     return await services.database.read(
         sign_in.session_of,
@@ -176,7 +197,9 @@ async def _not_forged(request: web.Request, *, signed_in: bool) -> None:
 
 
 def _to_sign_in(request: web.Request) -> web.StreamResponse:
-    if wants_json(request) or request.method not in _SAFE:
+    if request.method not in _SAFE:
+        raise Expired
+    if wants_json(request):
         raise web.HTTPUnauthorized
     target = f"/sign-in?next={quote(request.path_qs, safe='')}"
     if "HX-Request" in request.headers:  # a fragment cannot show the sign-in page; the page must go

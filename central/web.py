@@ -139,15 +139,27 @@ def json_answer(values: Mapping[str, object], *, status: int = 200) -> web.Respo
 
 
 def notice(
-    request: web.Request, *, status: int, name: str, zh: str, en: str, retry_helps: bool = False
+    request: web.Request,
+    *,
+    status: int,
+    name: str,
+    zh: str,
+    en: str,
+    retry_helps: bool = False,
+    sign_in_next: str | None = None,
 ) -> web.Response:
-    """One sentence for a person, or the same as JSON for a program."""
+    """One sentence for a person, or the same as JSON for a program.
+
+    `sign_in_next`: the page to come back to after signing in, where that is what helps.
+    """
     who = visitor(request)
     if wants_json(request):
         facts = {"status": status, "name": name, "zh": zh, "en": en, "retry_helps": retry_helps}
         return json_answer({"error": {**facts, "request_id": who.request_id}}, status=status)
     said = words.say(who.language, zh=zh, en=en)
-    return page(request, "notice.html", status=status, code=status, said=said)
+    return page(
+        request, "notice.html", status=status, code=status, said=said, sign_in_next=sign_in_next
+    )
 
 
 def refused(request: web.Request, refusal: Refusal, *, status: int = 422) -> web.Response:

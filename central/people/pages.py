@@ -19,14 +19,14 @@ def routes(app: web.Application) -> None:
 
 async def show_sign_in(request: web.Request) -> web.Response:
     """The sign-in form."""
-    target = local_target(request.query.get("next", ""))
+    target = doors.local_target(request.query.get("next", ""))
     return page(request, "signin.html", next=target, login="", refusal=None)
 
 
 async def take_sign_in(request: web.Request) -> web.Response:
     """Check login and password; a new session starts, or the form comes back with the reason."""
     fields = await doors.form(request)
-    login, target = fields.get("login", ""), local_target(fields.get("next", ""))
+    login, target = fields.get("login", ""), doors.local_target(fields.get("next", ""))
     outcome = await _enter(request, login=login, password=fields.get("password", ""))
     if isinstance(outcome, Refusal):
         status = 429 if outcome is Refusal.sign_in_throttled else 422
@@ -73,9 +73,3 @@ async def _enter(request: web.Request, *, login: str, password: str) -> str | Re
         now_ms=services.now_ms(),
     )
     return token if refusal is None else refusal
-
-
-def local_target(path: str) -> str:
-    """Where to go after signing in: a path of ours, never another site."""
-    local = path.startswith("/") and path[1:2] not in ("/", "\\") and path.isprintable()
-    return path if local else "/"

@@ -10,9 +10,8 @@ from yarl import URL
 
 from central.books import RequestReusedError
 from central.database import StorageFault
-from central.doors import still_may
+from central.doors import local_target, still_may
 from central.people import service as people
-from central.people.pages import local_target
 from central.people.service import NewOperator
 from central.permissions import Door, Permission, Role
 from central.security import SYSTEM
@@ -181,6 +180,28 @@ async def test_signed_out_programs_are_told_so(browser: Browser) -> None:
     assert (json_asked.status, (await json_asked.json())["error"]["name"]) == (401, "http_401")
     fragment = await browser.get("/who", headers={"HX-Request": "true"})
     assert (fragment.status, fragment.headers["HX-Redirect"]) == (401, "/sign-in")
+
+
+@pytest.mark.parametrize(
+    ("page", "back"),
+    [
+        ("/sell?room=r-1", "/sell%3Froom%3Dr-1"),
+        ("", "/"),
+        ("http://evil.example/sell", "/"),
+        ("//evil.example", "/"),
+        ("http://[", "/"),
+    ],
+)
+async def test_what_is_sent_after_the_session_ended_was_not_booked(
+    browser: Browser, page: str, back: str
+) -> None:
+    ours = str(browser.make_url("/")).removesuffix("/")
+    referer = ours + page if page.startswith("/") else page
+    answer = await browser.post("/who", headers={"Referer": referer}, allow_redirects=False)
+    text = await answer.text()
+    assert answer.status == 401
+    assert "未入账" in text
+    assert f'href="/sign-in?next={back}"' in text
 
 
 @pytest.mark.parametrize("path", ["/sign-in", "/nowhere", "/healthz", "/break", "/who"])
