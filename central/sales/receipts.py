@@ -69,7 +69,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A slip as issued. Amounts are fen; a refund's are negative, its words say the figure paid.
+    """A slip as issued. Amounts are fen; a refund's are negative, in words too (负).
 
     `pin` is there on the one slip handed out when the account was opened, and on no reprint.
     """
@@ -98,8 +98,9 @@ class Receipt:
 
 
 def words(fen: int) -> str:
-    """Fen ≥ 0 as 大写, for example 壹佰元整; made from a string, never from a float."""
-    return str(cn2an.an2cn(show_yuan(fen).replace(",", ""), "rmb"))
+    """Fen as 大写, for example 壹佰元整 or 负贰拾元整; made from a string, never from a float."""
+    figure = str(cn2an.an2cn(show_yuan(abs(fen)).replace(",", ""), "rmb"))
+    return f"负{figure}" if fen < 0 else figure
 
 
 def next_number(connection: Connection, series: str) -> int:
@@ -151,7 +152,7 @@ def hand_out(
         at_ms=event["at_ms"],
         lines=(line,),
         total_fen=event["fen"],
-        total_words=words(abs(event["fen"])),
+        total_words=words(event["fen"]),
         count=event["count"],
         operator=operator,
         payer=holder["holder"],

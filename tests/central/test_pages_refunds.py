@@ -87,7 +87,10 @@ async def test_a_refund_shows_its_effect_and_waits_for_the_gateway(stage: Stage)
     assert "every 2s" not in text
     number = re.search(r"/receipts/([\w-]+)", text)
     assert number is not None
-    assert "−50.00" in await stage.text(f"/receipts/{number[1]}")
+    slip = await stage.text(f"/receipts/{number[1]}")
+    for said in ("−50.00", "负伍拾元整", "退款金额"):
+        assert said in slip
+    assert "收款金额" not in slip
 
 
 async def test_a_form_sent_twice_asks_once(stage: Stage) -> None:

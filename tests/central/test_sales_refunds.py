@@ -101,7 +101,7 @@ async def test_a_refund_waits_for_the_gateway_and_then_pays(either: Database) ->
     slip = await either.write(answer, open_one.reservation_id, True)
     assert slip is not None
     assert (slip.kind, slip.count, slip.total_fen) == (Kind.refund, 2, -2_000)
-    assert (slip.title_zh, slip.total_words) == ("退款票据", "贰拾元整")
+    assert (slip.title_zh, slip.total_words) == ("退款票据", "负贰拾元整")
     assert (slip.operator, slip.lines[0].remark) == ("王丽", "搬走")
     paid = await either.read(sales.credit_body, bought.purse_id)
     assert (paid.count, paid.granted_fen, paid.reservations) == (2, 3_000, ())
