@@ -418,7 +418,7 @@ def parse_batch(data: bytes) -> RawBatch:
     The numbers of its facts must follow one another; what else they hold is not looked at here.
     """
     try:
-        content = from_json(data, allow_inf_nan=False, cache_strings="keys")
+        content = from_json(data, allow_inf_nan=False)
         later = isinstance(content, dict) and _later(content.get("v"))
         frame = _Frame.model_validate(content, extra="ignore" if later else "forbid")
         facts = _raw_facts(frame)

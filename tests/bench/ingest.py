@@ -11,7 +11,7 @@ import os
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -35,11 +35,14 @@ from simulator.demo.plan import CELL_ID, Plan
 from tests.bench.figures import Figure, tell
 from tests.bench.journals import Gateway, intents_of
 
-ROUNDS = 3
-INTERVALS, CUT_INTERVALS = 30, 120  # of a round
+ROUNDS = 5
+INTERVALS, CUT_INTERVALS = 15, 60  # of a round
 AT_ONCE = BATCHES_MAX // 2
 RAW_A_COMMIT = 120
 GOAL = 0.12
+# A commit of one interval pays for reading and writing every state that it moves. Office hours have
+# half an hour for it: these goals only keep it from getting worse.
+GOAL_LIVE, GOAL_SINGLE = 0.03, 0.02
 
 Envelope = tuple[str, bytes]  # topic and payload
 Group = Sequence[Envelope]  # what is heard before a commit begins
@@ -179,10 +182,14 @@ async def measure(root: Path) -> list[Figure]:
     async with await Database.open(f"sqlite:///{root / 'books.db'}") as database:
         tell("ingest: books of 480 rooms, journals of 4 gateways")
         office, raw = await Office.open(root, database), Raw(root / "raw.db")
+        ways: Mapping[str, tuple[Callable[[], list[Group]], float]] = {
+            "ingest": (partial(office.after_a_cut, CUT_INTERVALS), GOAL),
+            "ingest_live": (partial(office.together, INTERVALS), GOAL_LIVE),
+            "ingest_single": (partial(office.one_by_one, INTERVALS), GOAL_SINGLE),
+        }
         figures = [
-            await _measured("ingest", office, raw, partial(office.after_a_cut, CUT_INTERVALS)),
-            await _measured("ingest_live", office, raw, partial(office.together, INTERVALS)),
-            await _measured("ingest_single", office, raw, partial(office.one_by_one, INTERVALS)),
+            await _measured(name, office, raw, write=write, goal=goal)
+            for name, (write, goal) in ways.items()
         ]
         await office.check()
         raw.close()
@@ -190,7 +197,7 @@ async def measure(root: Path) -> list[Figure]:
 
 
 async def _measured(
-    name: str, office: Office, raw: Raw, write: Callable[[], list[Group]]
+    name: str, office: Office, raw: Raw, *, write: Callable[[], list[Group]], goal: float
 ) -> Figure:
     booked, bare, a_commit = [], [], ""
     for _ in range(ROUNDS):
@@ -203,7 +210,7 @@ async def _measured(
         batches = median(len(group) for group in groups)
         a_commit = f"{batches:g} batches and {len(rows) / len(groups):.0f} rows a commit"
     return Figure(
-        f"main.{name}", median(booked), "rows/s", median(bare), GOAL, "ratio >=", a_commit
+        f"main.{name}", median(booked), "rows/s", median(bare), goal, "ratio >=", a_commit
     )
 
 
